@@ -1,0 +1,44 @@
+# Targets that run something. Included by the Makefile, which says how things are built.
+deps:
+	@scripts/deps build
+test-deps:
+	@scripts/deps test
+
+quickstart:
+	@scripts/deps build
+	@$(MAKE) --no-print-directory build
+	build/mguard run examples/top_k/plan.lua
+
+check:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory build tests
+	@tests/run short
+check-full:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory build tests
+	@tests/run full
+check-asan check-ubsan check-tsan: check-%:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory MODE=$* build tests
+	@MODE=$* tests/run short
+spec: build
+	@tests/run spec
+lint:
+	@scripts/deps test
+	@scripts/lint
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+fuzz:
+	@MINUTES=$(MINUTES) scripts/fuzz
+bench: build
+	@bench/run
+
+install: build
+	install -D -m 755 build/mguard $(DESTDIR)$(PREFIX)/bin/mguard
+	install -D -m 755 build/mguard/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/mguard/core.so
+	@for f in $(LUA_FILES); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/lua/5.4/$${f#lua/}; done
+
+clean:
+	rm -rf build
+help:
+	@grep -h -o '^[a-z-]*:' Makefile scripts/targets.mk | tr -d : | sort -u
