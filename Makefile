@@ -41,7 +41,7 @@ TEST_BIN := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_SRC),$(shell find tests -name '*.c' -not -path 'tests/fuzz/*' -not -path 'tests/preload/*' | LC_ALL=C sort)))
 
 .PHONY: build deps test-deps quickstart check check-full check-asan check-ubsan check-tsan spec lint format fuzz bench install clean tests help
-build: $(B)/mguard $(B)/mguard/core.so
+build: $(B)/mguard $(B)/lua/mguard/core.so
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -64,7 +64,7 @@ STATIC_LUA = -Wl,--whole-archive $(LUA_STATIC) -Wl,--no-whole-archive -Wl,-E
 $(B)/mguard: $(B)/obj/engine/cli/main.o $(B)/libmguard.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LUA) $(PKG_LIBS)
 
-$(B)/mguard/core.so: $(B)/obj/engine/cli/module.o $(B)/libmguard.a
+$(B)/lua/mguard/core.so: $(B)/obj/engine/cli/module.o $(B)/libmguard.a
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ $(PKG_LIBS)
 

@@ -35,7 +35,7 @@ bench: build
 
 install: build
 	install -D -m 755 build/mguard $(DESTDIR)$(PREFIX)/bin/mguard
-	install -D -m 755 build/mguard/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/mguard/core.so
+	install -D -m 755 build/lua/mguard/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/mguard/core.so
 	@for f in $(LUA_FILES); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/lua/5.4/$${f#lua/}; done
 
 clean:
