@@ -27,6 +27,7 @@ typedef struct difference {
 static double integrand(double s, const void *context) {
   const difference *d = context;
   double phi = d->kink + d->length * s * s, sine = sin(phi), cosine = cos(phi), p = sine * sine;
+  if (p <= 0 || p >= 1) return 0; /* the density may be infinite there, times a length of 0 */
   double inner = d->paired ? (1 + d->x / p) / 2 : p + d->x;
   double share = inner <= 0 ? 0 : inner >= 1 ? 1 : mg_beta_cdf(d->inner.a, d->inner.b, inner);
   return share * mg_beta_pdf(d->outer.a, d->outer.b, p) * 2 * sine * cosine * 2 * fabs(d->length) * s;
