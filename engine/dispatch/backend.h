@@ -1,0 +1,152 @@
+/* backend.h - the contract every queue backend keeps; tests/backend_contract.c runs the same cases against all of them.
+ *
+ * A backend belongs to one thread, the link thread of its process. Calls are synchronous, take arrays, report an mg_err for
+ * each entry (brokers fail in part), end by `until` (mg_ms, never MG_NEVER), and return early with what they have when wake_fd
+ * becomes readable (they never read from it). A call returns MG_CONN where the connection failed as a whole: entries are then MG_CONN too and may
+ * have taken effect, so every call may be repeated: publishes carry ids, settles carry leases.
+ *
+ * Life of a task: published (pending) -> fetched under a lease by one worker -> extended while it runs -> acked, or nacked
+ * (pending again after a delay), or dead-lettered. A lease that ends is not handed out again by brokers with
+ * MG_CAP_RECLAIM: the coordinator takes the task back with reclaim() and publishes it anew; without it the broker redelivers.
+ * extend, ack, nack and dead_letter on a lease that is no longer the task's give MG_LOST and change nothing. */
+#ifndef MG_DISPATCH_BACKEND_H
+#define MG_DISPATCH_BACKEND_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/options.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct mg_backend mg_backend;
+typedef struct mg_lease mg_lease; /* opaque receipt; belongs to the backend that gave it; freed by forget() or close() */
+
+enum { /* capabilities */
+  MG_CAP_RECLAIM = 1 << 0,     /* reclaim() and probe() work: the coordinator hands out again */
+  MG_CAP_EXACT_DEPTH = 1 << 1, /* depth is exact, pending and in flight */
+  MG_CAP_LIST_DEAD = 1 << 2,   /* list_dead, redrive, purge_dead */
+  MG_CAP_SKIP_RUNS = 1 << 3,   /* fetch honours skip_runs */
+  MG_CAP_NACK_DELAY = 1 << 4,  /* nack's delay is kept */
+  MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
+  MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
+  MG_CAP_EXTEND = 1 << 7       /* leases have an end and can be extended */
+};
+
+typedef struct mg_backend_config {
+  const mg_options *options; /* borrowed while open; keys of docs/reference/configuration.md */
+  const char *identity;      /* this worker or coordinator, names the holder of leases */
+  const char *run;           /* the coordinator's run; NULL in a worker */
+  int wake_fd;               /* -1: none */
+  void *shared;              /* memory backend: the mg_memory_broker both sides share; others ignore it */
+} mg_backend_config;
+
+typedef struct mg_publish { /* a task to publish */
+  const char *run, *task;
+  uint32_t attempt;
+  uint32_t delay_ms;
+  mg_slice body; /* a frame */
+  mg_err err;    /* out */
+} mg_publish;
+
+typedef struct mg_delivery {
+  const char *run, *task; /* "" where the broker does not say (the frame does) */
+  uint32_t attempt;
+  const char *why;      /* dead letters: the reason; else NULL */
+  const char *from;     /* beats: the worker; controls, results: "" */
+  mg_slice body;
+  mg_lease *lease;      /* NULL for beats, controls and dead letters */
+} mg_delivery;
+
+/* What a call brought. Zero-initialised is empty; owns items, texts and bodies (not the leases) until mg_batch_clear. */
+typedef struct mg_batch {
+  mg_delivery *items;
+  size_t count, cap;
+  void **blocks; /* memory the items point into */
+  size_t block_count, block_cap;
+} mg_batch;
+void mg_batch_clear(mg_batch *b); /* keeps nothing */
+/* Appends an item with copies of its strings and body; false where memory ended. */
+bool mg_batch_add(mg_batch *b, const mg_delivery *d);
+
+typedef struct mg_fetch {
+  size_t max;
+  mg_ms lease_ms;
+  mg_ms until;
+  const char *const *skip_runs;
+  size_t skip_count;
+} mg_fetch;
+
+typedef struct mg_settle { /* ack, nack, dead_letter, extend */
+  mg_lease *lease;
+  mg_ms ms;        /* nack: delay; extend: new lease from now; else ignored */
+  const char *why; /* dead_letter: reason, one line, no payload in it */
+  mg_err err;      /* out: MG_OK, MG_LOST, MG_CONN */
+} mg_settle;
+
+typedef enum mg_task_state { MG_TASK_ABSENT = 0, MG_TASK_PENDING, MG_TASK_LEASED, MG_TASK_DEAD } mg_task_state;
+
+typedef struct mg_probe {
+  const char *task;
+  uint32_t attempt;
+  mg_task_state state; /* out; a task with neither a place in the queue nor a lease is ABSENT and has been removed */
+} mg_probe;
+
+typedef struct mg_depth {
+  int64_t pending, in_flight, dead, results; /* -1 where the broker does not tell */
+  int64_t oldest_ms;                         /* age of the oldest pending task; -1 unknown */
+} mg_depth;
+
+typedef struct mg_backend_ops {
+  const char *name;
+  uint32_t capabilities;
+  /* Connects. MG_CONN: may be tried again; MG_FATAL, MG_ARG: will not get better (wrong password, TLS against a plain port). */
+  mg_err (*open)(mg_backend **out, const mg_backend_config *config, mg_ms until, mg_error *e);
+  void (*close)(mg_backend *b); /* frees every lease too; NULL is fine */
+
+  mg_err (*publish_tasks)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+  /* Appends to out. MG_OK with nothing new where until passed or wake_fd became readable. */
+  mg_err (*fetch_tasks)(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e);
+  mg_err (*extend)(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+  mg_err (*ack)(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+  mg_err (*nack)(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+  mg_err (*dead_letter)(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+  void (*forget)(mg_backend *b, mg_lease *lease); /* frees a receipt without telling the broker; NULL is fine */
+
+  /* Results go to their run; only that run's coordinator fetches them, leased until ack_results. */
+  mg_err (*publish_results)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+  mg_err (*fetch_results)(mg_backend *b, size_t max, mg_ms until, mg_batch *out, mg_error *e);
+  mg_err (*ack_results)(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+
+  /* Signs of life, the newest of each worker replaces the older; expire after ttl_ms. */
+  mg_err (*beat)(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
+  mg_err (*read_beats)(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+  /* Control messages, from coordinators to all workers, expire after ttl_ms; subject names what it is about and a newer one on the same subject replaces it. */
+  mg_err (*control)(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
+  mg_err (*read_controls)(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+
+  /* MG_CAP_RECLAIM. Takes back tasks of the run whose lease has ended by the broker's clock, or (worker not NULL) that worker holds, or
+   * (tasks not NULL) the named ones whoever holds them, pending or leased. They are then no longer on the queue; out gets run, task, attempt, from. */
+  mg_err (*reclaim)(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until,
+                    mg_batch *out, mg_error *e);
+  mg_err (*probe)(mg_backend *b, const char *run, mg_probe *items, size_t count, mg_ms until, mg_error *e);
+
+  mg_err (*depth)(mg_backend *b, const char *run /* NULL: the whole queue */, mg_ms until, mg_depth *out, mg_error *e);
+  mg_err (*list_dead)(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e);
+  /* The named dead letters of the run, all where tasks is NULL, become pending again / are deleted; *moved counts them. */
+  mg_err (*redrive)(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
+  mg_err (*purge_dead)(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
+  /* Removes everything of the run but its dead letters: tasks, leases, results. *removed counts unsettled tasks. */
+  mg_err (*purge_run)(mg_backend *b, const char *run, mg_ms until, size_t *removed, mg_error *e);
+  /* Marks or clears a worker's quarantine where the broker can refuse it claims; others return MG_UNSUPPORTED. */
+  mg_err (*quarantine)(mg_backend *b, const char *worker, bool on, mg_ms ttl_ms, mg_ms until, mg_error *e);
+
+  /* Keeps the connection alive (heartbeats, polls); returns when there is something to do, at until, or when wake_fd is readable. */
+  mg_err (*service)(mg_backend *b, mg_ms until, mg_error *e);
+} mg_backend_ops;
+
+struct mg_backend {
+  const mg_backend_ops *ops; /* first member of every backend's own struct */
+};
+
+#endif

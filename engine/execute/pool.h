@@ -1,0 +1,50 @@
+/* pool.h - the executors of a worker: child processes, their watchdog, their restarts.
+ *
+ * Thread: the libuv loop's. Tasks wait in the pool and go to the first free executor, small ones several at a time. A case that crashes or hangs costs that
+ * case: its outcome is recorded, another executor goes on with the next case (with the candidate, where only the baseline had run). Gaps of the loop
+ * above 500 ms are not counted against a case, and a time-out that overlaps one is repeated. */
+#ifndef MG_EXECUTE_POOL_H
+#define MG_EXECUTE_POOL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "wire/message.h"
+#include <uv.h>
+
+typedef struct mg_pool mg_pool;
+
+typedef struct mg_pool_events {
+  /* The first executor is up (fault NULL, its fingerprint), or the script cannot serve (fault text). Once. */
+  void (*ready)(void *owner, const char *fault, const uint8_t fingerprint[32]);
+  /* A task ended. r is valid during the call; r->run, id, attempt, epoch are the task's, r->worker is empty. Every submitted task ends here once. */
+  void (*finished)(void *owner, void *task_owner, const mg_result *r);
+  /* Executors crash in a row and none gets up: the worker should stop fetching. cause for people. May be NULL. */
+  void (*failing)(void *owner, const char *cause);
+} mg_pool_events;
+
+typedef struct mg_pool_config {
+  const char *program;   /* path of mguard itself: "program __executor SOCKET SLOT" */
+  const char *script;    /* path of checks or plan */
+  mg_slice overrides;    /* MessagePack map of the command line's overrides, empty for none */
+  int executors;         /* >= 1 */
+  uint32_t load_timeout_ms; /* for loading scripts and setup() */
+  bool show_output;      /* executors' stdout and stderr reach ours; else /dev/null (stdout) */
+  mg_pool_events events;
+  void *owner;
+} mg_pool_config;
+
+mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config, mg_error *e); /* starts the executors */
+/* task_bytes (an encoded mg_task, decompressed) is copied. */
+mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void *task_owner, mg_error *e);
+/* Takes back tasks no executor has begun; calls dropped for each. */
+void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner));
+int mg_pool_executors_up(const mg_pool *p);
+int mg_pool_idle(const mg_pool *p);      /* executors without work */
+size_t mg_pool_waiting(const mg_pool *p); /* tasks not begun */
+uint32_t mg_pool_restarts(const mg_pool *p);
+/* Whether task_owner is being run, and at which case. */
+bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number);
+/* Kills every executor and their children, closes handles, then calls closed; the pool is freed. Tasks in it do not finish. */
+void mg_pool_close(mg_pool *p, void (*closed)(void *owner));
+
+#endif

@@ -1,0 +1,44 @@
+/* worker.h - the worker: fetches tasks, has its pool run them, publishes results, then settles; beats while it holds anything.
+ *
+ * Thread: the libuv loop's; its link thread owns the backend. Runs inside `mguard worker` and, with the memory backend, inside `mguard run`. */
+#ifndef MG_EXECUTE_WORKER_H
+#define MG_EXECUTE_WORKER_H
+
+#include "base/options.h"
+#include "dispatch/backend.h"
+#include "execute/pool.h"
+
+typedef struct mg_worker mg_worker;
+
+typedef struct mg_worker_config {
+  const mg_backend_ops *backend;
+  const mg_options *options; /* queue configuration; borrowed while the worker lives */
+  void *shared;              /* mg_backend_config.shared */
+  const char *name;          /* NULL: host-pid-random */
+  const char *program, *script;
+  mg_slice overrides;
+  int executors;
+  bool show_output;
+  mg_ms poll_interval_ms; /* longest wait of one fetch */
+  mg_ms drain_timeout_ms;
+  mg_ms retry_for_ms;     /* give up after so long without a broker; MG_NEVER: try for ever */
+  /* Ready to serve, or cannot (fault). */
+  void (*ready)(void *owner, const char *fault);
+  /* Everything is settled and closed; the worker is freed after this. failed NULL or why it ended by itself. */
+  void (*stopped)(void *owner, const char *failed);
+  void *owner;
+} mg_worker_config;
+
+mg_err mg_worker_start(mg_worker **out, uv_loop_t *loop, const mg_worker_config *config, mg_error *e);
+/* Stops fetching, finishes what is held (past drain_timeout_ms gives it back), publishes, settles, beats until the last. now: gives everything back at once. */
+void mg_worker_stop(mg_worker *w, bool now);
+
+typedef struct mg_worker_stats {
+  uint64_t cases_done, tasks_done, beats;
+  uint32_t executors_up, restarts, held, reconnects;
+  bool connected;
+} mg_worker_stats;
+void mg_worker_read(const mg_worker *w, mg_worker_stats *out);
+const char *mg_worker_name(const mg_worker *w);
+
+#endif

@@ -1,0 +1,55 @@
+/* goal.h - from counts to a verdict with its reasons. Pure; any thread. */
+#ifndef MG_JUDGE_GOAL_H
+#define MG_JUDGE_GOAL_H
+
+#include "base/buf.h"
+#include "judge/tally.h"
+
+typedef enum mg_goal_kind { MG_NONINFERIORITY = 0, MG_SUPERIORITY, MG_EQUIVALENCE, MG_ABSOLUTE } mg_goal_kind;
+
+typedef struct mg_goal {
+  mg_goal_kind kind;
+  double margin;        /* a difference of pass rates */
+  double min_pass_rate; /* MG_ABSOLUTE, the goal of a plan without a baseline */
+  double alpha;         /* two-sided: the interval's level is 1 - alpha */
+} mg_goal;
+
+const char *mg_goal_name(mg_goal_kind k); /* "noninferiority", ... */
+
+/* Also the process exit codes. */
+typedef enum mg_verdict { MG_ADOPT = 0, MG_REJECT = 1, MG_INCONCLUSIVE = 2, MG_INVALID = 3 } mg_verdict;
+const char *mg_verdict_name(mg_verdict v);
+
+#define MG_MAX_REASONS 16
+
+typedef struct mg_judgement {
+  mg_verdict verdict;
+  char reasons[MG_MAX_REASONS][320]; /* sentences, the deciding one first */
+  int reason_count;
+  bool has_difference;
+  double estimate;               /* candidate - baseline pass rate over the pairs */
+  mg_interval difference;        /* Tango, level 1 - alpha */
+  double rate[MG_ROLES];         /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
+  mg_interval rate_interval[MG_ROLES]; /* Wilson */
+} mg_judgement;
+
+/* What stands besides the counts. */
+typedef struct mg_facts {
+  const mg_clause *clauses;
+  int clause_count;
+  bool has_baseline;
+  uint64_t planned;
+  double max_discard;     /* share of counted cases above which the run is invalid */
+  /* For each clause: candidate violations that count as hard (not shared, or absolute) and were run again: how many reproduced, how many did not, how
+   * many could not be run again. A hard clause rejects once one reproduced. */
+  const uint32_t *reproduced, *vanished;
+  const char *fault;      /* the checks are at fault: invalid, the text says where; NULL */
+  const char *no_worker;  /* no worker could serve the run: invalid; NULL */
+  uint64_t repeat_different; /* of the cases that were run twice */
+  bool interrupted, timed_out; /* the user stopped it; global_timeout */
+} mg_facts;
+
+/* Order: a reproduced hard violation rejects; then invalid (fault, nothing counted, discards, lost, unrun by interrupt); then the goal. */
+void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f);
+
+#endif

@@ -1,0 +1,49 @@
+/* plan.h - a plan as plain data: what the coordinator needs to know without Lua. Filled by mg_plan_load (script/plan.c). Main thread. */
+#ifndef MG_SCRIPT_PLAN_H
+#define MG_SCRIPT_PLAN_H
+
+#include "base/err.h"
+#include "base/options.h"
+#include "judge/goal.h"
+#include "judge/tally.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Owned by the mg_plan: every text. */
+typedef struct mg_plan {
+  bool is_plan; /* false: a checks file, only clauses and implementations are set */
+  const char *path, *dir, *name;
+  const char *baseline; /* NULL where there is none */
+  const char *candidate;
+  const char *inputs; /* JSON-lines file; NULL: generated */
+  uint64_t cases;     /* of a file: its lines, counted */
+  int64_t seed;
+  mg_clause clauses[MG_MAX_CLAUSES + 1];
+  int clause_count; /* with completes */
+  uint32_t case_timeout_ms, memory_mb, violation_cap;
+  int workers; /* executors on this machine; 0: one a core */
+  bool fail_fast;
+  double max_discard;
+  mg_goal goal;
+  const char *report_json;
+  mg_options *queue;
+  bool has_batching;
+  bool hedge; /* false where an implementation is paid or says hedge = false */
+  uint8_t fingerprint[32];
+  struct mg_script *script; /* the plan's lua_State */
+} mg_plan;
+
+/* What `batching(s)` in Lua is given. */
+typedef struct mg_batching_view {
+  uint64_t remaining, outstanding;
+  uint32_t executors, batch;
+  double case_seconds, round_trip_seconds;
+} mg_batching_view;
+
+/* overrides: MessagePack map of the command line's settings, or empty. MG_ARG with file and line in e. */
+mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size_t overrides_len, mg_error *e);
+void mg_plan_free(mg_plan *p);
+/* Calls the plan's batching function; MG_ARG with file and line where it raises or returns no whole number >= 1. */
+mg_err mg_plan_batching(mg_plan *p, const mg_batching_view *view, uint32_t *batch, mg_error *e);
+
+#endif
