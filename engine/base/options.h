@@ -21,14 +21,15 @@ bool mg_options_set_real(mg_options *o, const char *key, double value);
 bool mg_options_set_bool(mg_options *o, const char *key, bool value);
 
 bool mg_options_has(const mg_options *o, const char *key);
-/* The value, or otherwise where the key is absent or of another type (an int reads as a real too). Text stays owned by o. */
+/* The value, or otherwise where the key is absent or of another type (an int reads as a real too). Text stays owned by
+ * o. */
 const char *mg_options_text(const mg_options *o, const char *key, const char *otherwise);
 int64_t mg_options_int(const mg_options *o, const char *key, int64_t otherwise);
 double mg_options_real(const mg_options *o, const char *key, double otherwise);
 bool mg_options_bool(const mg_options *o, const char *key, bool otherwise);
 
-/* Entry i in order of first setting as text ("true", "12", "0.5"); false past the end. For passing on (a librdkafka table, a
- * worker's command line). value may be cut to size. */
+/* Entry i in order of first setting as text ("true", "12", "0.5"); false past the end. For passing on (a librdkafka
+ * table, a worker's command line). value may be cut to size. */
 bool mg_options_at(const mg_options *o, size_t i, const char **key, char *value, size_t size);
 
 #endif
