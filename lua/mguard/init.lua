@@ -1,0 +1,32 @@
+--- mguard - may a candidate implementation replace the baseline? `local mg = require "mguard"`.
+local checks = require "mguard.checks"
+local clause = require "mguard.clause"
+local implementation = require "mguard.implementation"
+local plan = require "mguard.plan"
+local rule = require "mguard.rule"
+local where = require "mguard.where"
+
+---@class mguard
+local mg = {
+  version = require "mguard.version",
+  plan = plan.new,
+  checks = checks.new,
+  property = clause.property,
+  relation = clause.relation,
+  relations = require "mguard.relations",
+  equal = require "mguard.equal",
+  goal = require "mguard.goal",
+  stop = require "mguard.stop",
+  lua = implementation.lua,
+  exec = implementation.exec,
+  python = implementation.python,
+  jsonl = plan.jsonl,
+}
+
+return setmetatable(mg, {
+  __index = function(_, key)
+    local known = {}
+    for _, name in ipairs(rule.sorted_keys(mg)) do known[#known + 1] = name end
+    where.fail(where.at(), ('mguard has no "%s"%s'):format(tostring(key), rule.hint(tostring(key), known, "names")))
+  end,
+})

@@ -1,0 +1,143 @@
+--- plan.lua - mg.plan: which implementations to compare, on how many cases, and what decides.
+local checks = require "mguard.checks"
+local config = require "mguard.config"
+local goal = require "mguard.goal"
+local implementation = require "mguard.implementation"
+local path = require "mguard.path"
+local rule = require "mguard.rule"
+local stop = require "mguard.stop"
+local where = require "mguard.where"
+
+local plan = {}
+local Plan = { __name = "mg.plan" }
+local Jsonl = { __name = "mg.jsonl" }
+
+local MAX_CASES <const> = 1 << 53
+
+plan.CASES = { key = "cases", kind = "integer", min = 1, max = MAX_CASES }
+plan.SEED = { key = "seed", kind = "integer", min = math.mininteger, max = math.maxinteger, default = 0,
+  says = "a whole number of 64 bits" }
+plan.WORKERS = { key = "workers", kind = "integer", min = 1, max = 1024 }
+plan.TIMEOUT = { key = "case_timeout_ms", kind = "integer", min = 1, max = 86400000, default = 2000 }
+plan.MEMORY = { key = "memory_mb", kind = "integer", min = 8, max = 1048576, default = 512 }
+plan.FAIL_FAST = { key = "fail_fast", kind = "boolean", default = false }
+plan.REPORT = { key = "json", kind = "string", says = "a file name" }
+
+local function is_candidate(value)
+  return rule.is_name(value) or implementation.of(value) ~= nil
+end
+
+local function is_cases(value)
+  if getmetatable(value) == Jsonl then return true end
+  return rule.accepts(plan.CASES, value)
+end
+
+local IMPLEMENTATION_SAYS <const> = "the name of an implementation, or mg.lua, mg.exec, mg.python or a function"
+
+local RULES <const> = {
+  { key = "name", kind = "custom", test = rule.is_name, says = rule.NAME_SAYS },
+  { key = "checks", kind = "custom", says = "the file name of the checks or mg.checks { ... }", required = true,
+    test = function(value) return (type(value) == "string" and value ~= "") or checks.is(value) end },
+  { key = "implementations", kind = "table", says = "a table of names and implementations" },
+  { key = "baseline", kind = "custom", test = is_candidate, says = IMPLEMENTATION_SAYS },
+  { key = "candidate", kind = "custom", test = is_candidate, says = IMPLEMENTATION_SAYS, required = true },
+  { key = "cases", kind = "custom", test = is_cases, says = rule.describe(plan.CASES), required = true },
+  plan.SEED,
+  { key = "goal", kind = "custom", says = "a goal, for example mg.goal.noninferiority(0.01)",
+    test = function(value) return goal.of(value) ~= nil end },
+  { key = "stop", kind = "custom", says = "a stopping rule, for example mg.stop.fixed()",
+    test = function(value) return stop.of(value) ~= nil end },
+  { key = "limits", kind = "table", default = {} },
+  { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
+  { key = "violation_cap", kind = "integer", min = 0, max = 1000, default = 5 },
+  plan.FAIL_FAST,
+  plan.WORKERS,
+  { key = "queue", kind = "table", default = {} },
+  { key = "batching", kind = "function" },
+  { key = "report", kind = "table", default = {} },
+  { key = "files", kind = "strings", says = "a list of file names" },
+}
+local LIMIT_RULES <const> = { plan.TIMEOUT, plan.MEMORY }
+local REPORT_RULES <const> = { plan.REPORT }
+
+---@class mguard.PlanSpec
+---@field name? string
+---@field checks string|table        file of the checks (relative to the plan) or mg.checks { ... }
+---@field implementations? table<string, any>  over those of the checks
+---@field baseline? any              name or implementation; none: the candidate is judged alone
+---@field candidate any              name or implementation
+---@field cases integer|table        how many, or mg.jsonl "file"
+---@field seed? integer              default 0
+---@field goal? table                default mg.goal.noninferiority(0.01), without a baseline mg.goal.absolute(0.99)
+---@field stop? table                default mg.stop.fixed()
+---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
+---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
+---@field violation_cap? integer     violations kept a clause; default 5
+---@field fail_fast? boolean         end at the first violation that decides; default false
+---@field workers? integer           executors on this machine; default one a core
+---@field queue? table               see docs/reference/configuration.md; default the memory backend
+---@field batching? fun(s: table): integer  cases a task, instead of the built-in policy
+---@field report? {json?: string}
+---@field files? string[]            files the run depends on: workers must have the same
+
+--- Cases from a file, each line a JSON array of arguments. Relative to the script that says it.
+---@param name string
+function plan.jsonl(name)
+  local at = where.at()
+  if type(name) ~= "string" or name == "" then
+    where.fail(at, 'mg.jsonl takes a file name: mg.jsonl "cases.jsonl", got ' .. rule.show(name))
+  end
+  local file = path.absolute(path.join(where.dir(), name))
+  local ok, message = path.readable(file)
+  if not ok then where.fail(at, "mg.jsonl: cannot read the cases: " .. message) end
+  return setmetatable({ path = file }, Jsonl)
+end
+
+---@param given mguard.PlanSpec
+function plan.new(given)
+  local at, dir = where.at(), where.dir()
+  local p = rule.fields(given, RULES, at, "mg.plan")
+  local limits = rule.fields(p.limits, LIMIT_RULES, at, "limits", "limits.")
+  local report = rule.fields(p.report, REPORT_RULES, at, "report", "report.")
+  local from_file = getmetatable(p.cases) == Jsonl
+  local the_goal = p.goal and goal.of(p.goal)
+  if the_goal and p.baseline == nil and the_goal.kind ~= "absolute" then
+    where.fail(at, ("goal %s compares with a baseline, and the plan has none: name a baseline or use mg.goal.absolute(0.99)")
+      :format(the_goal.kind))
+  end
+  if the_goal and p.baseline ~= nil and the_goal.kind == "absolute" then
+    where.fail(at, "goal absolute judges one implementation alone: leave out baseline, or use mg.goal.noninferiority(0.01)")
+  end
+  if not the_goal then the_goal = goal.of(p.baseline ~= nil and goal.noninferiority() or goal.absolute()) end
+  config.validate(p.queue, at, "queue.") -- here, so that the message has the plan's line
+  return setmetatable({
+    kind = "plan",
+    name = p.name,
+    checks = p.checks,
+    implementations = implementation.collect(p.implementations, at),
+    baseline = p.baseline,
+    candidate = p.candidate,
+    cases = not from_file and math.tointeger(p.cases) or nil,
+    inputs = from_file and p.cases.path or nil,
+    seed = p.seed,
+    limits = limits,
+    goal = the_goal,
+    stop = p.stop and stop.of(p.stop) or { kind = "fixed" },
+    max_discard = p.max_discard,
+    violation_cap = p.violation_cap,
+    fail_fast = p.fail_fast,
+    workers = p.workers,
+    queue = p.queue,
+    batching = p.batching,
+    report = report,
+    files = checks.files(p.files, dir, at),
+    where = at,
+    dir = dir,
+  }, Plan)
+end
+
+---@param value any
+---@return boolean
+function plan.is(value) return getmetatable(value) == Plan end
+
+return plan

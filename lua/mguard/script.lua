@@ -1,0 +1,221 @@
+--- script.lua - opens a plan or checks file and gives the engine one plain table, the spec: everything checked,
+--- defaults filled in, file names absolute. Errors are one line for people, with file and line or the option's name.
+local checks = require "mguard.checks"
+local config = require "mguard.config"
+local path = require "mguard.path"
+local plan = require "mguard.plan"
+local rule = require "mguard.rule"
+local where = require "mguard.where"
+
+local script = {}
+
+-- Modules beside the script come before the system's.
+local function add_folder(dir)
+  local absolute = path.absolute(dir)
+  local entry = ("%s/?.lua;%s/?/init.lua"):format(absolute, absolute)
+  if not (";" .. package.path .. ";"):find(";" .. entry .. ";", 1, true) then
+    package.path = entry .. ";" .. package.path
+  end
+end
+
+--- Runs a script file in protected mode and gives what it returns.
+---@param name string
+---@return any
+function script.load(name)
+  if type(name) ~= "string" or name == "" then where.fail(nil, "no script is named") end
+  local text, message = path.read(name)
+  if not text then where.fail(nil, "cannot open the script " .. message) end
+  local chunk, wrong = where.compile(text, name)
+  if not chunk then where.fail(nil, wrong) end
+  add_folder(path.dir(name))
+  local ok, value, more = pcall(chunk)
+  if not ok then
+    if type(value) ~= "string" then value = ("%s: the script raised %s"):format(name, rule.show(value)) end
+    error(value, 0)
+  end
+  if more ~= nil then where.fail(name, "the script returns more than one value; it must return one plan or one set of checks") end
+  return value
+end
+
+-- Whether a module's file is the system's own and needs no fingerprint.
+local function is_system(file)
+  return file:find("^/usr/") ~= nil or file:find("^/lib") ~= nil
+end
+
+-- Files of the Lua modules loaded since `before`, sorted.
+local function new_modules(before)
+  local files = {}
+  for _, name in ipairs(rule.sorted_keys(package.loaded)) do
+    if type(name) == "string" and not before[name] and not name:find("^mguard%f[%.\0]") then
+      local file = package.searchpath(name, package.path)
+      file = file and path.absolute(file)
+      if file and not is_system(file) then files[#files + 1] = file end
+    end
+  end
+  table.sort(files)
+  return files
+end
+
+local function names_of(map)
+  local names = {}
+  for _, name in ipairs(rule.sorted_keys(map)) do names[#names + 1] = name end
+  return names
+end
+
+local OVERRIDES <const> = {
+  { key = "cases", kind = "integer", min = plan.CASES.min, max = plan.CASES.max, flag = "--cases" },
+  { key = "seed", kind = "integer", min = plan.SEED.min, max = plan.SEED.max, says = plan.SEED.says, flag = "--seed" },
+  { key = "workers", kind = "integer", min = plan.WORKERS.min, max = plan.WORKERS.max, flag = "--workers" },
+  { key = "timeout_ms", kind = "integer", min = plan.TIMEOUT.min, max = plan.TIMEOUT.max, flag = "--timeout-ms" },
+  { key = "memory_mb", kind = "integer", min = plan.MEMORY.min, max = plan.MEMORY.max, flag = "--memory-mb" },
+  { key = "report_json", kind = "string", says = "a file name", flag = "--report-json" },
+  { key = "baseline", kind = "string", says = "the name of an implementation", flag = "--baseline" },
+  { key = "candidate", kind = "string", says = "the name of an implementation", flag = "--candidate" },
+  { key = "fail_fast", kind = "boolean", flag = "--fail-fast" },
+  { key = "backend", kind = "string", says = "the name of a backend", flag = "--backend" },
+  { key = "queue_config", kind = "custom", says = "a table, JSON text or a file", flag = "--queue-config",
+    test = function(value) return type(value) == "string" or type(value) == "table" end },
+}
+
+-- What the command line says, each value checked under its flag's name; numbers may come as text.
+local function checked_overrides(given)
+  local known, result = {}, {}
+  for i, r in ipairs(OVERRIDES) do known[i] = r.key end
+  for _, key in ipairs(rule.sorted_keys(given or {})) do
+    local found
+    for _, r in ipairs(OVERRIDES) do
+      if r.key == key then found = r end
+    end
+    if not found then
+      key = tostring(key)
+      where.fail(nil, ('unknown override "%s"%s'):format(key, rule.hint(key, known, "overrides")))
+    end
+    local value = given[key]
+    if found.kind == "integer" and type(value) == "string" and value:find("^%s*[+-]?%d+%s*$") then
+      value = math.tointeger(tonumber(value)) or value
+    end
+    local ok, good = rule.accepts(found, value)
+    if not ok then where.fail(found.flag, ("must be %s, got %s"):format(rule.describe(found), rule.show(value))) end
+    result[key] = good
+  end
+  return result
+end
+
+-- Name under which a role's implementation stands in `implementations`.
+local function role_name(implementations, value, role, at, flag)
+  local implementation = require "mguard.implementation"
+  if type(value) == "string" then
+    if not implementations[value] then
+      where.fail(flag or at, ('%s "%s" is no implementation%s'):format(role, value,
+        rule.hint(value, names_of(implementations), "implementations")))
+    end
+    return value
+  end
+  if implementations[role] then
+    where.fail(at, ("%s is given as a value, but implementations.%s exists too: name one of them differently"):format(role, role))
+  end
+  implementations[role] = implementation.of(value)
+  return role
+end
+
+local function checks_of(value, at, dir)
+  if checks.is(value) then return value end
+  local file = path.join(dir, value)
+  local loaded = script.load(file)
+  if checks.is(loaded) then return loaded end
+  if plan.is(loaded) then
+    where.fail(at, ("checks = %s names a plan; it must name a file that returns mg.checks { ... }"):format(rule.show(value)))
+  end
+  where.fail(file, ("the file must return mg.checks { ... }, it returns %s"):format(rule.show(loaded)))
+end
+
+local function default_name(name)
+  local folder = path.base(path.dir(path.absolute(name)))
+  return folder ~= "" and rule.is_name(folder) and folder or path.base(name)
+end
+
+--- The spec of a plan or of checks. Raises for people.
+---@param value any       what the script returned
+---@param name string     the script's path
+---@param overrides table|nil settings of the command line
+---@return table
+function script.normalise(value, name, overrides)
+  local over = checked_overrides(overrides)
+  local is_plan = plan.is(value)
+  if not is_plan and not checks.is(value) then
+    where.fail(name, ("the script must return mg.plan { ... } or mg.checks { ... }, it returns %s%s"):format(rule.show(value),
+      value == nil and ' (is "return" missing in front?)' or ""))
+  end
+  local at = value.where or name
+  local dir = path.dir(name)
+  local c = is_plan and checks_of(value.checks, at, value.dir or dir) or value
+
+  local implementations = {}
+  for _, source in ipairs { c.implementations, is_plan and value.implementations or {} } do
+    for k, v in pairs(source) do implementations[k] = v end
+  end
+  local spec = {
+    kind = value.kind,
+    name = value.name or c.name or default_name(name),
+    path = name,
+    dir = dir,
+    generate = c.generate,
+    clauses = c.clauses,
+    equal = c.equal,
+    implementations = implementations,
+    setup = c.setup,
+    teardown = c.teardown,
+    size = c.size,
+    files = table.move(c.files, 1, #c.files, 1, {}),
+  }
+  if not is_plan then
+    spec.queue = config.resolve(nil, at, over.backend, over.queue_config)
+    return spec
+  end
+
+  local flag = function(key) return over[key] ~= nil and "--" .. key or nil end
+  local baseline = over.baseline or value.baseline
+  if baseline ~= nil then spec.baseline = role_name(implementations, baseline, "baseline", at, flag("baseline")) end
+  spec.candidate = role_name(implementations, over.candidate or value.candidate, "candidate", at, flag("candidate"))
+  spec.goal = value.goal
+  if spec.baseline and spec.goal.kind == "absolute" then -- --baseline given to a plan that had none
+    local goal = require "mguard.goal"
+    spec.goal = goal.of(goal.noninferiority())
+  end
+  spec.cases = over.cases or value.cases
+  spec.inputs = value.inputs
+  if not spec.inputs and not c.generate then
+    where.fail(c.where or at, "generate is missing in mg.checks: without cases from a file (mg.jsonl) it must make the arguments")
+  end
+  spec.seed = over.seed or value.seed
+  spec.limits = {
+    case_timeout_ms = over.timeout_ms or value.limits.case_timeout_ms,
+    memory_mb = over.memory_mb or value.limits.memory_mb,
+  }
+  spec.stop = value.stop
+  spec.max_discard = value.max_discard
+  spec.violation_cap = value.violation_cap
+  spec.fail_fast = value.fail_fast
+  if over.fail_fast ~= nil then spec.fail_fast = over.fail_fast end
+  spec.workers = over.workers or value.workers
+  spec.queue = config.resolve(value.queue, at, over.backend, over.queue_config)
+  spec.batching = value.batching
+  spec.report = { json = over.report_json or value.report.json }
+  table.move(value.files, 1, #value.files, #spec.files + 1, spec.files)
+  return spec
+end
+
+--- Opens a script. Besides the spec's fields of the contract: modules, the absolute names of the Lua modules that the
+--- script required and that are not the system's.
+---@param name string
+---@param overrides table|nil
+---@return table
+function script.open(name, overrides)
+  local before = {}
+  for module in pairs(package.loaded) do before[module] = true end
+  local spec = script.normalise(script.load(name), name, overrides)
+  spec.modules = new_modules(before)
+  return spec
+end
+
+return script

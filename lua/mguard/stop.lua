@@ -1,0 +1,54 @@
+--- stop.lua - when a run ends: after all its cases, or at an early decision whose error rate still holds.
+local rule = require "mguard.rule"
+local where = require "mguard.where"
+
+local stop = {}
+local Stop = { __name = "mg.stop" }
+
+local ALPHA <const> = { key = "alpha", kind = "number", above = 0, max = 0.5 }
+local RULES <const> = {
+  fixed = {},
+  anytime = { ALPHA, { key = "max", kind = "integer", min = 1, max = 2 ^ 53 } },
+  group = {
+    { key = "looks", kind = "integer", min = 2, max = 100, default = 5 },
+    { key = "spending", kind = "enum", values = { "obf", "pocock" }, default = "obf" },
+  },
+  sprt = {
+    ALPHA,
+    { key = "beta", kind = "number", above = 0, max = 0.5, default = 0.2 },
+    { key = "odds", kind = "number", above = 0.5, below = 1, default = 0.75 },
+  },
+}
+
+local function build(kind, given)
+  local at = where.at()
+  local s = rule.fields(given or {}, RULES[kind], at, "mg.stop." .. kind)
+  s.kind = kind
+  return setmetatable(s, Stop)
+end
+
+--- After all cases. The default.
+function stop.fixed(given) return (build("fixed", given)) end
+
+--- At the first decision of a sequence that may be looked at any time.
+---@param given? {alpha?: number, max?: integer}
+function stop.anytime(given) return (build("anytime", given)) end
+
+--- At one of a few looks planned ahead.
+---@param given? {looks?: integer, spending?: "obf"|"pocock"}
+function stop.group(given) return (build("group", given)) end
+
+--- By Wald's sequential test on discordant pairs.
+---@param given? {alpha?: number, beta?: number, odds?: number}
+function stop.sprt(given) return (build("sprt", given)) end
+
+--- Plain table of a stopping rule; nil where value is none.
+---@param value any
+function stop.of(value)
+  if getmetatable(value) ~= Stop then return nil end
+  local copy = {}
+  for k, v in pairs(value) do copy[k] = v end
+  return copy
+end
+
+return stop
