@@ -37,13 +37,16 @@ static double tango_solve(double b, double c, double n, double value, double fro
   return from + (to - from) / 2;
 }
 
-mg_interval mg_tango(const mg_pairs *p, double level) {
-  double z = mg_normal_z(level);
-  if (isnan(z)) return (mg_interval){NAN, NAN};
+mg_interval mg_tango_z(const mg_pairs *p, double z) {
+  if (!(z > 0)) return (mg_interval){NAN, NAN};
   double n = (double)mg_pairs_total(p), b = (double)p->base_only, c = (double)p->cand_only;
   if (n == 0) return (mg_interval){-1, 1};
   double delta = mg_pairs_delta(p);
   return (mg_interval){tango_solve(b, c, n, z, -1, delta), tango_solve(b, c, n, -z, delta, 1)};
+}
+
+mg_interval mg_tango(const mg_pairs *p, double level) {
+  return mg_tango_z(p, mg_normal_z(level));
 }
 
 double mg_tango_test(const mg_pairs *p, double margin, double *t) {

@@ -31,6 +31,8 @@ double mg_pairs_delta(const mg_pairs *p);
 
 /* Tango's score interval for delta, the default: holds its level without any discordant pair and at any n. */
 mg_interval mg_tango(const mg_pairs *p, double level);
+/* The same for a critical value z > 0 instead of a level (4.9 is a level too near 1 to be written as one). */
+mg_interval mg_tango_z(const mg_pairs *p, double z);
 /* One-sided test of H0: delta <= margin; *t (may be NULL) gets the score, large where delta is clearly above. margin is
  * in [-1, 1]. For "is delta clearly below m" swap base_only and cand_only and test against -m. */
 double mg_tango_test(const mg_pairs *p, double margin, double *t);
