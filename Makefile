@@ -34,7 +34,7 @@ LINK_tsan := -fsanitize=thread
 LDFLAGS += $(LINK_$(MODE)) -pthread
 
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
-LIB_SRC := $(filter-out engine/cli/main.c engine/cli/module.c,$(shell find engine backends -name '*.c' | LC_ALL=C sort))
+LIB_SRC := $(filter-out engine/cli/main.c,$(shell find engine backends -name '*.c' | LC_ALL=C sort))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/lua_modules.o
 TEST_SRC := $(shell find tests -name '*_test.c' | LC_ALL=C sort)
 TEST_BIN := $(TEST_SRC:tests/%.c=$(B)/tests/%)
@@ -64,9 +64,9 @@ STATIC_LUA = -Wl,--whole-archive $(LUA_STATIC) -Wl,--no-whole-archive -Wl,-E
 $(B)/mguard: $(B)/obj/engine/cli/main.o $(B)/libmguard.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LUA) $(PKG_LIBS)
 
-$(B)/lua/mguard/core.so: $(B)/obj/engine/cli/module.o $(B)/libmguard.a
+$(B)/lua/mguard/core.so: $(B)/libmguard.a
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ $(PKG_LIBS)
+	$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ -Wl,-u,luaopen_mguard_core $^ $(PKG_LIBS)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(TEST_LIB_OBJ) $(B)/libmguard.a
 	@mkdir -p $(@D)

@@ -1,0 +1,451 @@
+#include "script/value.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char ARRAY_META = 0, OBJECT_META = 0, NULL_VALUE = 0;
+
+void mg_value_open(lua_State *L) {
+  static const char *const keys[] = {&ARRAY_META, &OBJECT_META};
+  for (int i = 0; i < 2; i++) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, i == 0 ? "array" : "object");
+    lua_setfield(L, -2, "__name");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, keys[i]);
+  }
+}
+
+void mg_value_mark(lua_State *L, int idx, mg_mark m) {
+  idx = lua_absindex(L, idx);
+  if (m == MG_UNMARKED) return;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, m == MG_MARK_ARRAY ? &ARRAY_META : &OBJECT_META);
+  lua_setmetatable(L, idx);
+}
+
+mg_mark mg_value_marked(lua_State *L, int idx) {
+  if (!lua_getmetatable(L, idx)) return MG_UNMARKED;
+  const void *mt = lua_topointer(L, -1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ARRAY_META);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &OBJECT_META);
+  mg_mark m = lua_topointer(L, -2) == mt ? MG_MARK_ARRAY : lua_topointer(L, -1) == mt ? MG_MARK_OBJECT : MG_UNMARKED;
+  lua_pop(L, 3);
+  return m;
+}
+
+void mg_value_push_null(lua_State *L) { lua_pushlightuserdata(L, (void *)(uintptr_t)&NULL_VALUE); }
+bool mg_value_is_null(lua_State *L, int idx) {
+  return lua_type(L, idx) == LUA_TLIGHTUSERDATA && lua_touserdata(L, idx) == (const void *)&NULL_VALUE;
+}
+
+void mg_tape_fini(mg_tape *t) {
+  free(t->cells);
+  memset(t, 0, sizeof *t);
+}
+
+void mg_tape_clear(mg_tape *t) { t->len = t->values = 0; }
+
+mg_cell *mg_tape_add(mg_tape *t, mg_cell_kind kind) {
+  if (t->len == t->cap) {
+    size_t cap = t->cap == 0 ? 64 : t->cap * 2;
+    mg_cell *cells = realloc(t->cells, cap * sizeof *cells);
+    if (cells == NULL) return NULL;
+    t->cells = cells;
+    t->cap = cap;
+  }
+  mg_cell *c = &t->cells[t->len++];
+  c->kind = (uint8_t)kind;
+  c->mark = MG_UNMARKED;
+  c->count = 0;
+  return c;
+}
+
+/* ---- reading ---- */
+
+typedef struct reader {
+  mg_tape *t;
+  lua_State *L;
+  const char *problem; /* what was refused */
+  bool nomem;
+  char path[160]; /* where, built from the inside out */
+} reader;
+
+static void prefix_path(reader *r, int key) {
+  char step[64];
+  if (lua_isinteger(r->L, key)) {
+    (void)snprintf(step, sizeof step, "[%lld]", (long long)lua_tointeger(r->L, key));
+  } else if (lua_type(r->L, key) == LUA_TSTRING) {
+    (void)snprintf(step, sizeof step, ".%.40s", lua_tostring(r->L, key));
+  } else {
+    (void)snprintf(step, sizeof step, "[%s]", luaL_typename(r->L, key));
+  }
+  char whole[sizeof r->path + sizeof step];
+  (void)snprintf(whole, sizeof whole, "%s%s", step, r->path);
+  (void)snprintf(r->path, sizeof r->path, "%.*s", (int)sizeof r->path - 1, whole);
+}
+
+static bool read_value(reader *r, int idx, int depth);
+
+static bool read_table(reader *r, int idx, int depth) {
+  lua_State *L = r->L;
+  if (depth >= MG_VALUE_DEPTH) {
+    r->problem = "tables nested deeper than 64, or inside themselves,";
+    return false;
+  }
+  if (!lua_checkstack(L, 4)) {
+    r->nomem = true;
+    return false;
+  }
+  mg_tape *t = r->t;
+  size_t head = t->len;
+  mg_cell *c = mg_tape_add(t, MG_CELL_ARRAY);
+  if (c == NULL) {
+    r->nomem = true;
+    return false;
+  }
+  c->mark = (uint8_t)mg_value_marked(L, idx);
+  /* As long as the traversal brings 1, 2, 3 ... the table is written as an array; the first other key turns what was written into pairs. */
+  lua_Integer next = 1;
+  bool array = true;
+  uint32_t count = 0;
+  lua_pushnil(L);
+  while (lua_next(L, idx) != 0) {
+    int value = lua_gettop(L), key = value - 1;
+    if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == next) {
+      next++;
+    } else {
+      if (array) {
+        array = false;
+        lua_pop(L, 2);
+        /* Start again as pairs: rare enough that reading the first part twice does not matter. */
+        t->len = head + 1;
+        count = 0;
+        lua_pushnil(L);
+        continue;
+      }
+      int kind = lua_type(L, key);
+      if (kind != LUA_TNUMBER && kind != LUA_TSTRING && kind != LUA_TBOOLEAN) {
+        r->problem = kind == LUA_TTABLE ? "tables as keys" : "keys that are neither text, number nor boolean";
+        return false;
+      }
+    }
+    if (!array && !read_value(r, key, depth + 1)) return false;
+    if (!read_value(r, value, depth + 1)) {
+      prefix_path(r, key);
+      return false;
+    }
+    count++;
+    lua_pop(L, 1);
+  }
+  if (!array) {
+    /* A sequence whose elements the traversal did not bring in order is an array all the same. */
+    lua_Unsigned n = lua_rawlen(L, idx);
+    if (n == count && n > 0) {
+      t->len = head + 1;
+      for (lua_Unsigned i = 1; i <= n; i++) {
+        lua_rawgeti(L, idx, (lua_Integer)i);
+        bool ok = read_value(r, lua_gettop(L), depth + 1);
+        lua_pop(L, 1);
+        if (!ok) return false;
+      }
+      array = true;
+    }
+  }
+  t->cells[head].kind = array ? MG_CELL_ARRAY : MG_CELL_TABLE;
+  if (array && count == 0) t->cells[head].kind = MG_CELL_TABLE;
+  t->cells[head].count = count;
+  return true;
+}
+
+static bool read_value(reader *r, int idx, int depth) {
+  lua_State *L = r->L;
+  mg_cell *c = NULL;
+  switch (lua_type(L, idx)) {
+    case LUA_TNUMBER:
+      if (lua_isinteger(L, idx)) {
+        c = mg_tape_add(r->t, MG_CELL_INT);
+        if (c != NULL) c->u.integer = lua_tointeger(L, idx);
+      } else {
+        c = mg_tape_add(r->t, MG_CELL_FLOAT);
+        if (c != NULL) c->u.number = lua_tonumber(L, idx);
+      }
+      break;
+    case LUA_TSTRING:
+      c = mg_tape_add(r->t, MG_CELL_STRING);
+      if (c != NULL) c->u.text = lua_tolstring(L, idx, &c->length);
+      break;
+    case LUA_TBOOLEAN: c = mg_tape_add(r->t, lua_toboolean(L, idx) ? MG_CELL_TRUE : MG_CELL_FALSE); break;
+    case LUA_TNIL: c = mg_tape_add(r->t, MG_CELL_NIL); break;
+    case LUA_TTABLE: return read_table(r, idx, depth);
+    case LUA_TLIGHTUSERDATA:
+      if (mg_value_is_null(L, idx)) {
+        c = mg_tape_add(r->t, MG_CELL_NULL);
+        break;
+      }
+      r->problem = "userdata";
+      return false;
+    case LUA_TFUNCTION: r->problem = "functions"; return false;
+    case LUA_TTHREAD: r->problem = "coroutines"; return false;
+    default: r->problem = "userdata"; return false;
+  }
+  if (c == NULL) r->nomem = true;
+  return c != NULL;
+}
+
+mg_err mg_tape_read(mg_tape *t, lua_State *L, int idx, mg_error *e) {
+  idx = lua_absindex(L, idx);
+  int top = lua_gettop(L);
+  size_t len = t->len;
+  reader r = {.t = t, .L = L};
+  if (read_value(&r, idx, 0)) {
+    t->values++;
+    return MG_OK;
+  }
+  lua_settop(L, top);
+  t->len = len;
+  if (r.nomem) return mg_fail(e, MG_NOMEM, "memory ended while a value was copied");
+  return mg_fail(e, MG_ARG, "%s cannot be copied%s%s%s", r.problem, r.path[0] != '\0' ? " (at " : "", r.path,
+                 r.path[0] != '\0' ? ")" : "");
+}
+
+mg_err mg_tape_read_top(mg_tape *t, lua_State *L, int count, mg_error *e) {
+  mg_tape_clear(t);
+  int first = lua_gettop(L) - count + 1;
+  for (int i = 0; i < count; i++) {
+    mg_err err = mg_tape_read(t, L, first + i, e);
+    if (err != MG_OK) return count > 1 ? mg_fail_in(e, "value %d", i + 1) : err;
+  }
+  return MG_OK;
+}
+
+bool mg_tape_has_tables(const mg_tape *t) {
+  for (size_t i = 0; i < t->len; i++) {
+    if (t->cells[i].kind >= MG_CELL_ARRAY) return true;
+  }
+  return false;
+}
+
+/* ---- building ---- */
+
+static const mg_cell *build(const mg_cell *c, lua_State *L) {
+  switch ((mg_cell_kind)c->kind) {
+    case MG_CELL_NIL: lua_pushnil(L); return c + 1;
+    case MG_CELL_FALSE: lua_pushboolean(L, 0); return c + 1;
+    case MG_CELL_TRUE: lua_pushboolean(L, 1); return c + 1;
+    case MG_CELL_NULL: mg_value_push_null(L); return c + 1;
+    case MG_CELL_INT: lua_pushinteger(L, c->u.integer); return c + 1;
+    case MG_CELL_FLOAT: lua_pushnumber(L, c->u.number); return c + 1;
+    case MG_CELL_STRING: lua_pushlstring(L, c->u.text, c->length); return c + 1;
+    case MG_CELL_ARRAY: {
+      luaL_checkstack(L, 4, "value nested too deep");
+      uint32_t count = c->count;
+      mg_mark mark = (mg_mark)c->mark;
+      lua_createtable(L, (int)(count < INT32_MAX ? count : INT32_MAX), 0);
+      int t = lua_gettop(L);
+      c++;
+      for (uint32_t i = 1; i <= count; i++) {
+        if (c->kind == MG_CELL_INT) {
+          lua_pushinteger(L, c->u.integer);
+          c++;
+        } else {
+          c = build(c, L);
+        }
+        lua_rawseti(L, t, i);
+      }
+      mg_value_mark(L, t, mark);
+      return c;
+    }
+    case MG_CELL_TABLE: {
+      luaL_checkstack(L, 4, "value nested too deep");
+      uint32_t count = c->count;
+      mg_mark mark = (mg_mark)c->mark;
+      lua_createtable(L, 0, (int)(count < INT32_MAX ? count : INT32_MAX));
+      int t = lua_gettop(L);
+      c++;
+      for (uint32_t i = 0; i < count; i++) {
+        c = build(c, L);
+        c = build(c, L);
+        lua_rawset(L, t);
+      }
+      mg_value_mark(L, t, mark);
+      return c;
+    }
+  }
+  return c + 1;
+}
+
+int mg_tape_build(const mg_tape *t, lua_State *L) {
+  luaL_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 4, "too many values");
+  const mg_cell *c = t->cells;
+  for (size_t i = 0; i < t->values; i++) c = build(c, L);
+  return (int)t->values;
+}
+
+/* ---- comparing ---- */
+
+static int rank(lua_State *L, int i) {
+  switch (lua_type(L, i)) {
+    case LUA_TNIL: return 0;
+    case LUA_TBOOLEAN: return lua_toboolean(L, i) ? 3 : 2;
+    case LUA_TNUMBER: return 4;
+    case LUA_TSTRING: return 5;
+    case LUA_TTABLE: return 6;
+    default: return mg_value_is_null(L, i) ? 1 : 7;
+  }
+}
+
+static bool is_nan(lua_State *L, int i) { return !lua_isinteger(L, i) && isnan(lua_tonumber(L, i)); }
+
+static bool numbers_equal(lua_State *L, int a, int b, double abs, double rel) {
+  bool na = is_nan(L, a), nb = is_nan(L, b);
+  if (na || nb) return na && nb;
+  if (lua_compare(L, a, b, LUA_OPEQ)) return true; /* exact across int and float */
+  if (abs <= 0 && rel <= 0) return false;
+  double x = lua_tonumber(L, a), y = lua_tonumber(L, b);
+  if (isinf(x) || isinf(y)) return false;
+  double limit = fmax(abs, rel * fmax(fabs(x), fabs(y)));
+  return fabs(x - y) <= limit;
+}
+
+static bool equal(lua_State *L, int a, int b, double abs, double rel, int depth);
+
+static bool tables_equal(lua_State *L, int a, int b, double abs, double rel, int depth) {
+  if (lua_rawequal(L, a, b)) return true;
+  if (depth >= MG_VALUE_DEPTH) luaL_error(L, "tables nested deeper than %d cannot be compared", MG_VALUE_DEPTH);
+  luaL_checkstack(L, 6, "tables nested too deep");
+  size_t count = 0;
+  lua_pushnil(L);
+  while (lua_next(L, a) != 0) {
+    int value = lua_gettop(L);
+    lua_pushvalue(L, value - 1);
+    lua_rawget(L, b);
+    bool same = !lua_isnil(L, -1) && equal(L, value, value + 1, abs, rel, depth + 1);
+    if (!same) {
+      lua_settop(L, value - 2);
+      return false;
+    }
+    lua_settop(L, value - 1);
+    count++;
+  }
+  size_t other = 0;
+  lua_pushnil(L);
+  while (lua_next(L, b) != 0) {
+    lua_pop(L, 1);
+    other++;
+  }
+  if (other != count) return false;
+  if (count > 0) return true;
+  mg_mark ma = mg_value_marked(L, a), mb = mg_value_marked(L, b);
+  return ma == MG_UNMARKED || mb == MG_UNMARKED || ma == mb;
+}
+
+static bool equal(lua_State *L, int a, int b, double abs, double rel, int depth) {
+  int ta = lua_type(L, a);
+  if (ta != lua_type(L, b)) return false;
+  switch (ta) {
+    case LUA_TNUMBER: return numbers_equal(L, a, b, abs, rel);
+    case LUA_TTABLE: return tables_equal(L, a, b, abs, rel, depth);
+    default: return lua_rawequal(L, a, b);
+  }
+}
+
+bool mg_value_equal(lua_State *L, int a, int b, double abs, double rel) {
+  return equal(L, lua_absindex(L, a), lua_absindex(L, b), abs, rel, 0);
+}
+
+static int compare_numbers(lua_State *L, int a, int b) {
+  bool na = is_nan(L, a), nb = is_nan(L, b);
+  if (na || nb) return (na ? 0 : 1) - (nb ? 0 : 1);
+  if (lua_compare(L, a, b, LUA_OPLT)) return -1;
+  return lua_compare(L, b, a, LUA_OPLT) ? 1 : 0;
+}
+
+static int compare_bytes(lua_State *L, int a, int b) {
+  size_t la, lb;
+  const char *x = lua_tolstring(L, a, &la), *y = lua_tolstring(L, b, &lb);
+  int c = memcmp(x, y, la < lb ? la : lb);
+  if (c != 0) return c < 0 ? -1 : 1;
+  return la < lb ? -1 : la > lb ? 1 : 0;
+}
+
+static int compare(lua_State *L, int a, int b, int depth);
+
+/* Pushes a sequence of the table's keys in order. */
+static void push_sorted_keys(lua_State *L, int t) {
+  lua_newtable(L);
+  int keys = lua_gettop(L);
+  lua_Integer n = 0;
+  lua_pushnil(L);
+  while (lua_next(L, t) != 0) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, keys, ++n);
+  }
+  for (lua_Integer gap = n / 2; gap > 0; gap /= 2) { /* Shell's sort: no recursion, no callbacks */
+    for (lua_Integer i = gap + 1; i <= n; i++) {
+      for (lua_Integer j = i; j > gap; j -= gap) {
+        lua_rawgeti(L, keys, j - gap);
+        lua_rawgeti(L, keys, j);
+        if (compare(L, lua_gettop(L) - 1, lua_gettop(L), 0) <= 0) {
+          lua_pop(L, 2);
+          break;
+        }
+        lua_rawseti(L, keys, j - gap);
+        lua_rawseti(L, keys, j);
+      }
+    }
+  }
+}
+
+static int compare_tables(lua_State *L, int a, int b, int depth) {
+  if (lua_rawequal(L, a, b)) return 0;
+  if (depth >= MG_VALUE_DEPTH) luaL_error(L, "tables nested deeper than %d cannot be compared", MG_VALUE_DEPTH);
+  luaL_checkstack(L, 12, "tables nested too deep");
+  int top = lua_gettop(L);
+  push_sorted_keys(L, a);
+  push_sorted_keys(L, b);
+  int result = 0;
+  for (lua_Integer i = 1; result == 0; i++) {
+    lua_settop(L, top + 2);
+    int has_a = lua_rawgeti(L, top + 1, i) != LUA_TNIL, has_b = lua_rawgeti(L, top + 2, i) != LUA_TNIL;
+    if (!has_a || !has_b) {
+      result = has_a - has_b;
+      break;
+    }
+    result = compare(L, top + 3, top + 4, depth + 1);
+    if (result != 0) break;
+    lua_rawget(L, a); /* the key of b is on top: both keys are alike */
+    lua_pushvalue(L, top + 3);
+    lua_rawget(L, b);
+    result = compare(L, top + 4, top + 5, depth + 1);
+  }
+  lua_settop(L, top);
+  return result;
+}
+
+static int compare(lua_State *L, int a, int b, int depth) {
+  int ra = rank(L, a), rb = rank(L, b);
+  if (ra != rb) return ra < rb ? -1 : 1;
+  switch (ra) {
+    case 4: return compare_numbers(L, a, b);
+    case 5: return compare_bytes(L, a, b);
+    case 6: return compare_tables(L, a, b, depth);
+    default: return 0;
+  }
+}
+
+int mg_value_compare(lua_State *L, int a, int b) { return compare(L, lua_absindex(L, a), lua_absindex(L, b), 0); }
+
+const mg_cell *mg_cell_next(const mg_cell *c) {
+  size_t pending = 1;
+  while (pending > 0) {
+    pending--;
+    if (c->kind == MG_CELL_ARRAY) pending += c->count;
+    if (c->kind == MG_CELL_TABLE) pending += 2 * (size_t)c->count;
+    c++;
+  }
+  return c;
+}
