@@ -33,10 +33,11 @@ typedef struct mg_digest {
 } mg_digest;
 
 /* Knows the clause names; makes the digest's terms: XXH3-128 (seed 0) over MessagePack
- * [case, "candidate", "fail", [sorted names of failed clauses]]. */
+ * [case, "candidate", "fail", [sorted names of failed clauses]]. One owner: adding fills a cache. */
 typedef struct mg_digester mg_digester;
 mg_digester *mg_digester_new(const char *const *clause_names, int clauses); /* names without completes; NULL: memory ended */
 void mg_digester_free(mg_digester *d);
+/* MG_ABSENT has no term; bits of clauses that the digester does not know are ignored. */
 void mg_digester_add(mg_digester *d, mg_digest *sum, uint64_t case_number, mg_role role, mg_outcome outcome, mg_clause_mask failed);
 void mg_digest_add(mg_digest *sum, const mg_digest *more);
 void mg_digest_hex(const mg_digest *sum, char out[33]); /* high word first */
