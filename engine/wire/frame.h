@@ -33,7 +33,8 @@ typedef enum mg_frame_fault {
   MG_FRAME_BAD      /* garbage, wrong MAC, unsigned where keys are set, declared size out of bounds: dead letter */
 } mg_frame_fault;
 
-/* *body borrows from framed, or from scratch where it had to be decompressed. MG_ARG with *fault and a reason in e otherwise. */
+/* *body borrows from framed, or from scratch where it had to be decompressed. MG_ARG with *fault and a reason in e otherwise;
+ * MG_NOMEM with *fault MG_FRAME_OK: the message may be whole, try it again. A signed message where no keys are set is MG_FRAME_NO_KEY. */
 mg_err mg_frame_open(const mg_codec *c, mg_slice framed, mg_buf *scratch, mg_slice *body, mg_frame_fault *fault, mg_error *e);
 
 #endif

@@ -2,7 +2,7 @@
  * each other's inverse. Decoded structs borrow from the bytes they were decoded from. Any thread.
  *
  * Every decode checks type, range and length of every field, refuses depth above 64 and trailing bytes, and allocates
- * only what the input's own length justifies. A message carries no code. */
+ * only what the input's own length justifies. A message carries no code. Refusals are MG_ARG; MG_UNSUPPORTED for a newer version. */
 #ifndef MG_WIRE_MESSAGE_H
 #define MG_WIRE_MESSAGE_H
 

@@ -1,0 +1,45 @@
+#include "wire/codec.h"
+
+#include <string.h>
+
+static int append(void *data, const char *bytes, size_t len) {
+  mg_buf_put(data, bytes, len);
+  return 0;
+}
+
+msgpack_packer mg_wire_begin(mg_buf *out, mg_wire_type type, size_t fields) {
+  msgpack_packer p;
+  msgpack_packer_init(&p, out, append);
+  msgpack_pack_uint8(&p, MG_WIRE_VERSION);
+  msgpack_pack_array(&p, fields);
+  msgpack_pack_int(&p, (int)type);
+  return p;
+}
+
+void mg_wire_text(msgpack_packer *p, const char *text) {
+  size_t len = strlen(text);
+  msgpack_pack_str(p, len);
+  msgpack_pack_str_body(p, text, len);
+}
+
+void mg_wire_bytes(msgpack_packer *p, const void *data, size_t len) {
+  msgpack_pack_bin(p, len);
+  msgpack_pack_bin_body(p, data, len);
+}
+
+void mg_wire_bool(msgpack_packer *p, bool truth) {
+  if (truth) msgpack_pack_true(p);
+  else msgpack_pack_false(p);
+}
+
+mg_err mg_wire_open(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, const char *what, mg_error *e) {
+  *r = mg_reader_over(bytes);
+  uint64_t version = mg_read_uint(r, 1, 127, "version");
+  if (version > MG_WIRE_VERSION) {
+    return mg_fail(e, MG_UNSUPPORTED, "%s message has version %d, this mguard reads version %d: upgrade it", what,
+                   (int)version, MG_WIRE_VERSION);
+  }
+  (void)mg_read_array(r, fields, fields, 1, "fields");
+  (void)mg_read_uint(r, type, type, "type");
+  return MG_OK;
+}
