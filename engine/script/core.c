@@ -7,7 +7,10 @@
 #include "script/value.h"
 #include <lauxlib.h>
 #include <lua.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct scratch { /* freed by the collector when a call raises in between */
   mg_tape tape;
@@ -150,11 +153,23 @@ static int core_sha256(lua_State *L) {
   return 1;
 }
 
+static int core_cwd(lua_State *L) {
+  char *dir = getcwd(NULL, 0);
+  if (dir == NULL) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "the current folder cannot be read: %s", strerror(errno));
+    return 2;
+  }
+  lua_pushstring(L, dir);
+  free(dir);
+  return 1;
+}
+
 int luaopen_mguard_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"equal", core_equal},   {"approx", core_approx}, {"compare", core_compare},         {"array", core_array},
       {"object", core_object}, {"mark", core_mark},     {"show", core_show},               {"json_encode", core_json_encode},
-      {"json_decode", core_json_decode}, {"pack", core_pack}, {"unpack", core_unpack}, {"sha256", core_sha256}, {NULL, NULL}};
+      {"json_decode", core_json_decode}, {"pack", core_pack}, {"unpack", core_unpack}, {"sha256", core_sha256}, {"cwd", core_cwd}, {NULL, NULL}};
   mg_value_open(L);
   luaL_newmetatable(L, SCRATCH);
   lua_pushcfunction(L, scratch_gc);

@@ -2,6 +2,7 @@
 #ifndef MG_SCRIPT_PLAN_H
 #define MG_SCRIPT_PLAN_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/options.h"
 #include "judge/goal.h"
@@ -45,5 +46,7 @@ mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size
 void mg_plan_free(mg_plan *p);
 /* Calls the plan's batching function; MG_ARG with file and line where it raises or returns no whole number >= 1. */
 mg_err mg_plan_batching(mg_plan *p, const mg_batching_view *view, uint32_t *batch, mg_error *e);
+/* Appends the arguments of one line of the inputs file, as a MessagePack array; MG_ARG where the line is no JSON array. */
+mg_err mg_plan_input(mg_plan *p, const char *line, size_t len, mg_buf *args, mg_error *e);
 
 #endif

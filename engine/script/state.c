@@ -39,11 +39,13 @@ size_t mg_script_used(const mg_script *s) { return s->used; }
 static const char TIME_IS_UP = 0; /* its address is the raised value */
 
 static void raise_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
   mg_script *s = mg_script_of(L);
   if (!s->expired) { /* a coroutine that outlived the call it was interrupted in */
     lua_sethook(L, NULL, 0, 0);
     return;
+  }
+  if (s->where[0] == '\0' && lua_getinfo(L, "Sl", ar) && ar->currentline > 0) {
+    (void)snprintf(s->where, sizeof s->where, "%s:%d", ar->short_src, ar->currentline);
   }
   lua_pushlightuserdata(L, (void *)(uintptr_t)&TIME_IS_UP);
   lua_error(L);
@@ -51,7 +53,10 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
 
 void mg_script_arm(lua_State *L) { lua_sethook(L, raise_hook, LUA_MASKCOUNT, 1); }
 
+const char *mg_script_where(const mg_script *s) { return s->where; }
+
 void mg_script_interrupt(mg_script *s) {
+  s->where[0] = '\0';
   s->expired = 1;
   lua_State *running = s->running;
   if (running != NULL) mg_script_arm(running);

@@ -29,6 +29,8 @@ mg_err mg_script_call(mg_script *s, int nargs, int nresults, mg_error *e);
 void mg_script_interrupt(mg_script *s);
 bool mg_script_interrupted(const mg_script *s);
 void mg_script_calm(mg_script *s);
+/* Where the interrupt struck, "v2.lua:13"; "" where no Lua code was reached. Until the next interrupt. */
+const char *mg_script_where(const mg_script *s);
 
 /* Restarts math.random for one call: stream and case as for the generator. */
 void mg_script_reseed(mg_script *s, uint64_t seed, uint64_t case_number, uint32_t stream);

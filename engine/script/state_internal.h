@@ -11,6 +11,7 @@ struct mg_script {
   lua_State *L;
   lua_State *volatile running;      /* the innermost coroutine that runs; where the time limit strikes */
   volatile sig_atomic_t expired;    /* the current call's time is up */
+  char where[128];                  /* of the first instruction the interrupt struck */
   size_t used, limit;               /* bytes */
   mg_philox random;                 /* behind math.random */
   bool isolated;                    /* mg_script_commit was called */

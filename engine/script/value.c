@@ -1,5 +1,6 @@
 #include "script/value.h"
 
+#include "script/state.h"
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
@@ -282,6 +283,29 @@ int mg_tape_build(const mg_tape *t, lua_State *L) {
   const mg_cell *c = t->cells;
   for (size_t i = 0; i < t->values; i++) c = build(c, L);
   return (int)t->values;
+}
+
+static int build_protected(lua_State *L) {
+  const mg_tape *t = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  return mg_tape_build(t, L);
+}
+
+mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
+  lua_State *L = mg_script_lua(s);
+  if (!lua_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 8)) return mg_fail(e, MG_NOMEM, "too many arguments");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+  bool plain = true; /* numbers and the like need no memory, so no protection */
+  for (size_t i = 0; i < t->len && plain; i++) plain = t->cells[i].kind <= MG_CELL_FLOAT;
+  if (plain) {
+    (void)mg_tape_build(t, L);
+    return MG_OK;
+  }
+  lua_pushcfunction(L, build_protected);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)t);
+  mg_err err = mg_script_call(s, 1, (int)t->values, e);
+  if (err != MG_OK) lua_pop(L, 1);
+  return err;
 }
 
 /* ---- comparing ---- */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct lua_State;
+typedef struct mg_script mg_script;
 #define MG_VALUE_DEPTH 64
 
 typedef enum mg_mark { MG_UNMARKED = 0, MG_MARK_ARRAY, MG_MARK_OBJECT } mg_mark; /* matters for empty tables alone */
@@ -59,6 +60,9 @@ mg_err mg_tape_read_top(mg_tape *t, struct lua_State *L, int count, mg_error *e)
 /* Pushes all top-level values. May raise (memory): call it inside a protected call. Returns how many. */
 int mg_tape_build(const mg_tape *t, struct lua_State *L);
 bool mg_tape_has_tables(const mg_tape *t);
+/* Pushes the function (a registry reference) and then all values, in a protected call where one is needed: memory limits come back as MG_NOMEM and
+ * leave the stack as it was. */
+mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e);
 
 /* MessagePack of all values as one array, or (one = true) of the first value alone. Keys sorted. */
 void mg_tape_pack(const mg_tape *t, bool one, mg_buf *out);

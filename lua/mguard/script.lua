@@ -154,8 +154,13 @@ function script.normalise(value, name, overrides)
   for _, source in ipairs { c.implementations, is_plan and value.implementations or {} } do
     for k, v in pairs(source) do implementations[k] = v end
   end
+  local sources = { (c.where:gsub(":%d+$", "")) } -- what a worker must have alike; a plan only where it holds code of its own
+  if is_plan and (next(value.implementations) or type(value.candidate) ~= "string" or (value.baseline and type(value.baseline) ~= "string")) then
+    sources[2] = name
+  end
   local spec = {
     kind = value.kind,
+    sources = sources,
     name = value.name or c.name or default_name(name),
     path = name,
     dir = dir,

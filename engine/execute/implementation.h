@@ -1,0 +1,38 @@
+/* implementation.h - one role's implementation inside an executor: a function in a lua_State of its own, or a child process.
+ *
+ * Thread: the executor's only one. */
+#ifndef MG_EXECUTE_IMPLEMENTATION_H
+#define MG_EXECUTE_IMPLEMENTATION_H
+
+#include "execute/impl_exec.h"
+#include "script/checks.h"
+#include "script/value.h"
+#include <signal.h>
+
+typedef struct mg_implementation mg_implementation;
+
+typedef struct mg_implementation_config {
+  const mg_checks *checks; /* declares it */
+  const char *name;
+  const char *script;      /* path, loaded again for plain functions */
+  mg_slice overrides;
+  uint32_t memory_mb;
+  _Atomic int32_t *group;          /* of the child, for the parent */
+  volatile sig_atomic_t *stop;     /* nonzero: the time is up */
+} mg_implementation_config;
+
+/* Loads it. MG_ARG with file and line; the text names the implementation. */
+mg_err mg_implementation_open(mg_implementation **out, const mg_implementation_config *c, mg_error *e);
+void mg_implementation_free(mg_implementation *i);
+
+/* The lua_State to interrupt while a call runs; NULL for a child process. */
+mg_script *mg_implementation_script(const mg_implementation *i);
+
+/* Calls it with a copy of args; *out becomes its first result. What out borrows lives until mg_implementation_rest. random_stream seeds math.random.
+ * MG_ARG it raised or answered what cannot be read, MG_NOMEM memory limit, MG_TIMEOUT, MG_LOST its process died. */
+mg_err mg_implementation_call(mg_implementation *i, const mg_tape *args, uint64_t seed, uint64_t case_number, uint32_t random_stream,
+                              mg_tape *out, mg_error *e);
+/* After a case: forgets results, puts globals back, runs finalizers (within the case's time). */
+void mg_implementation_rest(mg_implementation *i);
+
+#endif
