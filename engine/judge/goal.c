@@ -1,0 +1,328 @@
+#include "judge/goal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NEVER_DECIDES UINT64_C(0)
+#define MOST_PAIRS UINT64_C(1000000000000)
+
+const char *mg_goal_name(mg_goal_kind k) {
+  switch (k) {
+    case MG_NONINFERIORITY: return "noninferiority";
+    case MG_SUPERIORITY: return "superiority";
+    case MG_EQUIVALENCE: return "equivalence";
+    case MG_ABSOLUTE: return "absolute";
+  }
+  return "unknown";
+}
+
+const char *mg_verdict_name(mg_verdict v) {
+  switch (v) {
+    case MG_ADOPT: return "adopt";
+    case MG_REJECT: return "reject";
+    case MG_INCONCLUSIVE: return "inconclusive";
+    case MG_INVALID: return "invalid";
+  }
+  return "unknown";
+}
+
+/* --- words --- */
+
+typedef struct mg_words {
+  char text[40];
+} mg_words;
+
+static mg_words count_words(uint64_t n) {
+  char digits[24];
+  int len = snprintf(digits, sizeof digits, "%" PRIu64, n);
+  mg_words w;
+  size_t at = 0;
+  for (int i = 0; i < len; i++) {
+    if (i > 0 && (len - i) % 3 == 0) w.text[at++] = ',';
+    w.text[at++] = digits[i];
+  }
+  w.text[at] = '\0';
+  return w;
+}
+
+static mg_words percent_words(double share, int decimals, bool sign) {
+  mg_words w;
+  double v = 100 * share;
+  if (fabs(v) < 0.5 * pow(10, -decimals)) v = 0; /* no "-0.0" */
+  (void)snprintf(w.text, sizeof w.text, sign && v != 0 ? "%+.*f %%" : "%.*f %%", decimals, v);
+  return w;
+}
+
+/* A margin or a level, as short as it can be said. */
+static mg_words short_percent(double share, bool sign) {
+  mg_words w;
+  (void)snprintf(w.text, sizeof w.text, sign && share != 0 ? "%+.6g %%" : "%.6g %%", 100 * share);
+  return w;
+}
+
+static int decimals_for(uint64_t n) { return n <= 20000 ? 1 : n <= 1000000 ? 2 : 3; }
+
+static bool hides(double value, double bound, int decimals) {
+  return value != bound && fabs(100 * (value - bound)) < 0.5 * pow(10, -decimals);
+}
+
+/* As many decimals as it takes to tell the ends of an interval from the bounds it is compared with, and from nothing. */
+static int decimals_apart(int decimals, mg_interval i, const double *bounds, int count) {
+  for (; decimals < 6; decimals++) {
+    bool hidden = hides(i.low, 0, decimals) || hides(i.high, 0, decimals);
+    for (int k = 0; k < count; k++) hidden = hidden || hides(i.low, bounds[k], decimals) || hides(i.high, bounds[k], decimals);
+    if (!hidden) break;
+  }
+  return decimals;
+}
+
+/* A pass rate; never 100 % where a single case failed. */
+static mg_words rate_words(double rate, uint64_t n) {
+  int decimals = decimals_for(n);
+  while (decimals < 6 && (hides(rate, 1, decimals) || hides(rate, 0, decimals))) decimals++;
+  return percent_words(rate, decimals, false);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_reason(mg_judgement *j, const char *format, ...) {
+  if (j->reason_count >= MG_MAX_REASONS) return;
+  va_list ap;
+  va_start(ap, format);
+  (void)vsnprintf(j->reasons[j->reason_count++], sizeof j->reasons[0], format, ap);
+  va_end(ap);
+}
+
+/* --- the goal --- */
+
+typedef enum mg_side { MG_RIGHT, MG_WRONG, MG_ACROSS } mg_side;
+
+static mg_side side_of(const mg_goal *g, mg_interval i) {
+  double m = g->margin;
+  switch (g->kind) {
+    case MG_SUPERIORITY: return i.low > m ? MG_RIGHT : i.high < m ? MG_WRONG : MG_ACROSS;
+    case MG_EQUIVALENCE:
+      if (i.low > -m && i.high < m) return MG_RIGHT;
+      return i.high < -m || i.low > m ? MG_WRONG : MG_ACROSS;
+    case MG_ABSOLUTE: return i.low >= g->min_pass_rate ? MG_RIGHT : i.high < g->min_pass_rate ? MG_WRONG : MG_ACROSS;
+    case MG_NONINFERIORITY: break;
+  }
+  return i.low > -m ? MG_RIGHT : i.high < -m ? MG_WRONG : MG_ACROSS;
+}
+
+/* A rate of 1 lies below no interval: there "every case passed" is the goal, word for word. */
+static mg_side side_of_rate(const mg_goal *g, uint64_t passes, uint64_t n, mg_interval i) {
+  if (g->min_pass_rate >= 1) return passes == n ? MG_RIGHT : MG_WRONG;
+  return side_of(g, i);
+}
+
+static uint64_t scaled(uint64_t part, uint64_t n, uint64_t to) {
+  return (uint64_t)((double)part / (double)n * (double)to + 0.5);
+}
+
+typedef struct mg_sample {
+  const mg_goal *goal;
+  bool paired;
+  mg_pairs pairs;     /* paired */
+  uint64_t passes, n; /* not paired */
+} mg_sample;
+
+static bool decided_at(const mg_sample *s, uint64_t n) {
+  double level = 1 - s->goal->alpha;
+  if (!s->paired) {
+    uint64_t passes = scaled(s->passes, s->n, n);
+    return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, level)) != MG_ACROSS;
+  }
+  uint64_t now = mg_pairs_total(&s->pairs);
+  mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n),
+                .cand_only = scaled(s->pairs.cand_only, now, n),
+                .neither = scaled(s->pairs.neither, now, n)};
+  uint64_t rest = p.base_only + p.cand_only + p.neither;
+  p.both = rest < n ? n - rest : 0;
+  return side_of(s->goal, mg_tango(&p, level)) != MG_ACROSS;
+}
+
+/* The n that would decide at the same rates; NEVER_DECIDES where 10^12 would not. */
+static uint64_t deciding_n(const mg_sample *s, uint64_t now) {
+  uint64_t low = now, high = now;
+  while (!decided_at(s, high)) {
+    if (high >= MOST_PAIRS) return NEVER_DECIDES;
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1 && high - low > high / 2000) {
+    uint64_t middle = low + (high - low) / 2;
+    if (decided_at(s, middle)) high = middle;
+    else low = middle;
+  }
+  if (high < 10000) return high;
+  uint64_t unit = 1; /* three digits are all that such a forecast is worth */
+  while (high / unit >= 1000) unit *= 10;
+  return (high + unit - 1) / unit * unit;
+}
+
+static void say_what_would_decide(char *out, size_t size, const mg_sample *s, uint64_t now, const char *things) {
+  uint64_t n = deciding_n(s, now);
+  if (n == NEVER_DECIDES) (void)snprintf(out, size, "; at these rates no number of %s would decide", things);
+  else (void)snprintf(out, size, "; at these rates %s %s would decide", count_words(n).text, things);
+}
+
+static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal *g) {
+  uint64_t n = mg_pairs_total(&t->pairs);
+  mg_interval i = j->difference;
+  mg_side side = side_of(g, i);
+  double bounds[2] = {g->kind == MG_SUPERIORITY ? g->margin : -g->margin, g->margin};
+  int d = decimals_apart(decimals_for(n), i, bounds, g->kind == MG_EQUIVALENCE ? 2 : 1);
+  mg_words at = short_percent(bounds[0], true);
+  char where[120], more[120] = "";
+  if (g->kind == MG_EQUIVALENCE) {
+    (void)snprintf(where, sizeof where, "%s the margins of %s and %s",
+                   side == MG_RIGHT ? "lies within" : side == MG_WRONG ? "lies outside" : "crosses", at.text,
+                   short_percent(bounds[1], true).text);
+  } else {
+    (void)snprintf(where, sizeof where, "%s the margin of %s",
+                   side == MG_RIGHT ? "lies above" : side == MG_WRONG ? "lies below" : "contains", at.text);
+  }
+  mg_sample s = {.goal = g, .paired = true, .pairs = t->pairs};
+  if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "pairs");
+  add_reason(j,
+             "candidate passes %s of %s pairs, baseline %s; the %s interval of the difference, %s to %s, %s%s",
+             rate_words(j->rate[MG_CANDIDATE], n).text, count_words(n).text,
+             rate_words(j->rate[MG_BASELINE], n).text, short_percent(1 - g->alpha, false).text,
+             percent_words(i.low, d, true).text, percent_words(i.high, d, true).text, where, more);
+  return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
+}
+
+static mg_verdict judge_rate(mg_judgement *j, uint64_t passes, uint64_t n, const mg_goal *g) {
+  mg_interval i = j->rate_interval[MG_CANDIDATE];
+  mg_side side = side_of_rate(g, passes, n, i);
+  if (g->min_pass_rate >= 1) {
+    add_reason(j, "candidate passes %s of %s cases; the goal is every one", count_words(passes).text,
+               count_words(n).text);
+    return side == MG_RIGHT ? MG_ADOPT : MG_REJECT;
+  }
+  int d = decimals_apart(decimals_for(n), i, &g->min_pass_rate, 1);
+  char more[120] = "";
+  mg_sample s = {.goal = g, .passes = passes, .n = n};
+  if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "cases");
+  add_reason(j, "candidate passes %s of %s cases; the %s interval, %s to %s, %s the wanted pass rate of %s%s",
+             rate_words(j->rate[MG_CANDIDATE], n).text, count_words(n).text,
+             short_percent(1 - g->alpha, false).text, percent_words(i.low, d, false).text,
+             percent_words(i.high, d, false).text,
+             side == MG_RIGHT ? "does not fall below" : side == MG_WRONG ? "lies below" : "contains",
+             short_percent(g->min_pass_rate, false).text, more);
+  return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
+}
+
+/* --- what comes before the goal --- */
+
+static uint64_t hard_violations(const mg_tally *t, const mg_facts *f, int clause) {
+  const mg_clause_count *c = &t->clauses[clause];
+  switch (f->clauses[clause].mode) {
+    case MG_MODE_ABSOLUTE: return c->candidate_only + c->both;
+    case MG_MODE_HARD: return c->candidate_only;
+    case MG_MODE_SOFT: break;
+  }
+  return 0;
+}
+
+static bool say_reproduced(mg_judgement *j, const mg_tally *t, const mg_facts *f) {
+  bool any = false;
+  for (int i = 0; i < f->clause_count; i++) {
+    uint64_t n = hard_violations(t, f, i);
+    if (n == 0 || f->reproduced[i] == 0) continue;
+    any = true;
+    bool shared = f->has_baseline && f->clauses[i].mode == MG_MODE_HARD;
+    char gone[64] = "";
+    if (f->vanished[i] > 0) (void)snprintf(gone, sizeof gone, ", and %u did not", f->vanished[i]);
+    add_reason(j, "candidate violates \"%s\" in %s case%s%s; %u of those that were run again did so again%s",
+               f->clauses[i].name, count_words(n).text, n == 1 ? "" : "s",
+               shared ? n == 1 ? " where baseline does not" : ", in none of which baseline does" : "", f->reproduced[i], gone);
+  }
+  return any;
+}
+
+static bool say_not_reproduced(mg_judgement *j, const mg_tally *t, const mg_facts *f) {
+  bool any = false;
+  for (int i = 0; i < f->clause_count; i++) {
+    uint64_t n = hard_violations(t, f, i);
+    if (n == 0 || f->reproduced[i] > 0) continue;
+    any = true;
+    if (f->vanished[i] > 0) {
+      add_reason(j, "candidate violated \"%s\" in %s case%s, but none of the %u that were run again did so again: its outcomes are not stable",
+                 f->clauses[i].name, count_words(n).text, n == 1 ? "" : "s", f->vanished[i]);
+    } else {
+      add_reason(j, "candidate violated \"%s\" in %s case%s that could not be run again", f->clauses[i].name,
+                 count_words(n).text, n == 1 ? "" : "s");
+    }
+  }
+  return any;
+}
+
+static bool say_unrun(mg_judgement *j, uint64_t unrun, const mg_facts *f) {
+  if (unrun == 0) return false;
+  const char *why = f->interrupted ? "the run was interrupted" : f->timed_out ? "global_timeout ended the run" : "the run ended early";
+  add_reason(j, "%s with %s of %s cases not run", why, count_words(unrun).text, count_words(f->planned).text);
+  return true;
+}
+
+static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, uint64_t counted) {
+  int before = j->reason_count;
+  const uint64_t *o = t->outcomes[MG_CANDIDATE];
+  const uint64_t *ob = t->outcomes[f->has_baseline ? MG_BASELINE : MG_CANDIDATE];
+  uint64_t discarded = o[MG_DISCARD] > ob[MG_DISCARD] ? o[MG_DISCARD] : ob[MG_DISCARD];
+  uint64_t lost = o[MG_CASE_LOST] > ob[MG_CASE_LOST] ? o[MG_CASE_LOST] : ob[MG_CASE_LOST];
+  uint64_t unrun = o[MG_UNRUN] > ob[MG_UNRUN] ? o[MG_UNRUN] : ob[MG_UNRUN];
+  uint64_t ran = t->cases > lost + unrun ? t->cases - lost - unrun : 0;
+  if (f->fault != NULL) add_reason(j, "the checks are at fault: %s", f->fault);
+  if (f->no_worker != NULL) add_reason(j, "no worker could serve the run: %s", f->no_worker);
+  (void)say_unrun(j, unrun, f);
+  if (lost > 0) add_reason(j, "%s of %s cases were lost on the way and have no outcome", count_words(lost).text, count_words(f->planned).text);
+  if (ran > 0 && (double)discarded > f->max_discard * (double)ran) {
+    add_reason(j, "the generator discarded %s of %s cases, more than the %s that the plan allows", count_words(discarded).text,
+               count_words(ran).text, short_percent(f->max_discard, false).text);
+  }
+  (void)say_not_reproduced(j, t, f);
+  if (f->repeat_different > 0) {
+    add_reason(j, "%s of the cases that were run twice came out differently the second time", count_words(f->repeat_different).text);
+  }
+  if (counted == 0) add_reason(j, "no case counts, so there is nothing to judge");
+  return j->reason_count > before;
+}
+
+static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, const mg_facts *f, uint64_t passes, uint64_t n) {
+  double level = 1 - g->alpha;
+  for (int r = 0; r < MG_ROLES; r++) {
+    j->rate[r] = NAN;
+    j->rate_interval[r] = (mg_interval){NAN, NAN};
+  }
+  if (n == 0) return;
+  j->rate[MG_CANDIDATE] = (double)passes / (double)n;
+  j->rate_interval[MG_CANDIDATE] = mg_wilson(passes, n, level);
+  if (!f->has_baseline) return;
+  uint64_t baseline = t->pairs.both + t->pairs.base_only;
+  j->rate[MG_BASELINE] = (double)baseline / (double)n;
+  j->rate_interval[MG_BASELINE] = mg_wilson(baseline, n, level);
+  j->has_difference = true;
+  j->estimate = mg_pairs_delta(&t->pairs);
+  j->difference = mg_tango(&t->pairs, level);
+}
+
+void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
+  memset(out, 0, sizeof *out);
+  const uint64_t *o = t->outcomes[MG_CANDIDATE];
+  uint64_t n = f->has_baseline ? mg_pairs_total(&t->pairs) : t->cases - o[MG_DISCARD] - o[MG_CASE_LOST] - o[MG_UNRUN];
+  uint64_t passes = f->has_baseline ? t->pairs.both + t->pairs.cand_only : o[MG_PASS];
+  fill_rates(out, t, g, f, passes, n);
+  bool rejected = say_reproduced(out, t, f);
+  bool invalid = say_invalid(out, t, f, n);
+  mg_verdict by_goal = MG_INVALID;
+  if (n > 0) {
+    bool paired = f->has_baseline && g->kind != MG_ABSOLUTE;
+    mg_goal rate = *g;
+    rate.kind = MG_ABSOLUTE;
+    by_goal = paired ? judge_pairs(out, t, g) : judge_rate(out, passes, n, &rate);
+  }
+  out->verdict = rejected ? MG_REJECT : invalid ? MG_INVALID : by_goal;
+}
