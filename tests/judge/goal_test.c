@@ -63,15 +63,15 @@ static const struct {
     {MG_NONINFERIORITY, 0.01, 98, 2, 1, 0, MG_INCONCLUSIVE,
      "candidate passes 98.0 % of 101 pairs, baseline 99.0 %; the 95 % interval of the difference, -6.1 % to +3.6 %, contains the margin of -1 %; at these rates 11,700,000 pairs would decide"},
     {MG_SUPERIORITY, 0.0, 900, 10, 60, 30, MG_ADOPT,
-     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.4 % to +6.8 %, lies above the margin of 0 %"},
+     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.5 % to +6.7 %, lies above the margin of 0 %"},
     {MG_SUPERIORITY, 0.0, 900, 60, 10, 30, MG_REJECT,
-     "candidate passes 91.0 % of 1,000 pairs, baseline 96.0 %; the 95 % interval of the difference, -6.8 % to -3.4 %, lies below the margin of 0 %"},
+     "candidate passes 91.0 % of 1,000 pairs, baseline 96.0 %; the 95 % interval of the difference, -6.7 % to -3.5 %, lies below the margin of 0 %"},
     {MG_SUPERIORITY, 0.0, 1000, 0, 0, 0, MG_INCONCLUSIVE,
      "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, contains the margin of 0 %; at these rates no number of pairs would decide"},
     {MG_EQUIVALENCE, 0.01, 1000, 0, 0, 0, MG_ADOPT,
      "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, lies within the margins of -1 % and +1 %"},
     {MG_EQUIVALENCE, 0.01, 900, 10, 60, 30, MG_REJECT,
-     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.4 % to +6.8 %, lies outside the margins of -1 % and +1 %"},
+     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.5 % to +6.7 %, lies outside the margins of -1 % and +1 %"},
 };
 
 static void goals(void **state) {
