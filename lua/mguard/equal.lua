@@ -94,7 +94,8 @@ local RULES <const> = {
   { key = "rel", kind = "number", min = 0, max = 1, default = 0 },
   { key = "unordered", kind = "custom", test = is_keys,
     says = "true (all lists) or a list of keys whose lists have no order" },
-  { key = "ignore", kind = "custom", test = function(v) return v ~= true and is_keys(v) end, says = "a list of keys to leave out" },
+  { key = "ignore", kind = "custom", test = function(v) return v ~= true and is_keys(v) end,
+    says = "a list of keys to leave out" },
 }
 
 local function set_of(list)

@@ -5,17 +5,11 @@ local path = {}
 
 local ENOENT <const>, ENOTDIR <const> = 2, 20
 
-local function current_dir()
-  if core.cwd then return core.cwd() end
-  local pipe <close> = assert(io.popen("pwd -P", "r")) -- $PWD is stale after a plain chdir()
-  return (assert(pipe:read("l"), "cannot find the current folder"))
-end
-
 --- Absolute name without "." and ".." parts. The file need not exist.
 ---@param name string
 ---@return string
 function path.absolute(name)
-  if name:sub(1, 1) ~= "/" then name = current_dir() .. "/" .. name end
+  if name:sub(1, 1) ~= "/" then name = assert(core.cwd()) .. "/" .. name end
   local parts = {}
   for part in name:gmatch("[^/]+") do
     if part == ".." then

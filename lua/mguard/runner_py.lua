@@ -16,7 +16,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
 
 def refusal(value, at="result", depth=0):
     """Why a value cannot be written as JSON without loss, or None."""
-    if value is None or value is True or value is False or type(value) is str:
+    if value is None or value is True or value is False:
+        return None
+    if isinstance(value, str):
+        try:
+            value.isascii() or value.encode("utf-8")
+        except UnicodeEncodeError:
+            return "%s holds half of a surrogate pair, which UTF-8 cannot carry" % at
         return None
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "%s is bytes, which JSON cannot carry: return text" % at
@@ -26,7 +32,7 @@ def refusal(value, at="result", depth=0):
         if math.isinf(value):
             return "%s is %s, which JSON cannot carry" % (at, "Infinity" if value > 0 else "-Infinity")
         return None
-    if isinstance(value, (int, str)):
+    if isinstance(value, int):
         return None
     if depth >= 64:
         return "%s is nested deeper than 64" % at

@@ -74,7 +74,10 @@ local function head(report, paint, out)
   local color = COLORS[verdict]
   out(paint(verdict:upper(), color and "1;" .. color) .. "  " .. clip(report.name or "", 60))
   local who = present(report.baseline) and ("%s against %s"):format(report.candidate, report.baseline) or report.candidate
-  local speed = report.seconds and report.seconds > 0 and (", %s cases/s"):format(grouped(math.floor(report.cases / report.seconds))) or ""
+  local speed = ""
+  if report.seconds and report.seconds > 0 then
+    speed = (", %s cases/s"):format(grouped(math.floor(report.cases / report.seconds)))
+  end
   out(("%s, %s cases, seed %s, %s%s"):format(clip(who, 80), grouped(report.cases), tostring(report.seed),
     duration(report.seconds or 0), speed))
 end
@@ -216,8 +219,8 @@ local function delivery(report, out)
   local d = report.delivery
   if not present(d) then return end
   local parts = { ("  %s: %s tasks, %s workers"):format(tostring(d.backend), grouped(d.tasks or 0), grouped(d.workers or 0)) }
-  for _, item in ipairs { { "requeued", "requeued" }, { "repeats_dropped", "repeats dropped" }, { "dead_lettered", "dead letters" },
-    { "reconnects", "reconnects" } } do
+  for _, item in ipairs { { "requeued", "requeued" }, { "repeats_dropped", "repeats dropped" },
+    { "dead_lettered", "dead letters" }, { "reconnects", "reconnects" } } do
     if (d[item[1]] or 0) > 0 then parts[#parts + 1] = ("%s %s"):format(grouped(d[item[1]]), item[2]) end
   end
   out(table.concat(parts, ", "))

@@ -1,0 +1,70 @@
+---@meta mguard
+-- What editors are told about the generator `g`, which the engine makes (engine/script/generator.c). Nothing runs here.
+
+---@alias mguard.Elem fun(g: mguard.Generator, ...): any
+
+--- The random numbers of one case. The same seed and case number give the same values on any machine.
+---@class mguard.Generator
+---@field case integer  number of the case, from 0
+---@field size integer  usual longest list or string; does not grow with the case number
+local g = {}
+
+--- A whole number from lo to hi, both included, all equally likely.
+---@param lo integer
+---@param hi integer
+---@return integer
+function g:int(lo, hi) end
+
+--- A number from lo (included, default 0) to hi (not included, default 1).
+---@param lo? number
+---@param hi? number
+---@return number
+function g:float(lo, hi) end
+
+--- true with probability p (default 0.5).
+---@param p? number
+---@return boolean
+function g:bool(p) end
+
+--- One entry of a list.
+---@generic T
+---@param list T[]
+---@return T
+function g:choice(list) end
+
+--- Text of 0 to max characters (default g.size) of the alphabet (default: printable ASCII).
+---@param max? integer
+---@param alphabet? string
+---@return string
+function g:string(max, alphabet) end
+
+--- 0 to max bytes (default g.size) of any value.
+---@param max? integer
+---@return string
+function g:bytes(max) end
+
+--- A list of 0 to g.size entries, each made by elem(g, ...): g:list(g.int, 1, 6).
+---@param elem mguard.Elem
+---@return any[]
+function g:list(elem, ...) end
+
+--- A new list with the same entries in another order.
+---@generic T
+---@param list T[]
+---@return T[]
+function g:shuffle(list) end
+
+--- One of several values, the first entry of each pair its weight: g:weighted { {9, "common"}, {1, "rare"} }.
+---@param pairs {[1]: number, [2]: any}[]
+---@return any
+function g:weighted(pairs) end
+
+--- Counts the case under a name in the report, where cond is not false.
+---@param name string
+---@param cond? boolean
+function g:label(name, cond) end
+
+--- Gives up this case: it counts as discarded, on both sides.
+function g:discard() end
+
+return g
