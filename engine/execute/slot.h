@@ -1,6 +1,6 @@
 /* slot.h - what an executor and its parent share in memory (a memfd mapped by both).
  *
- * The executor writes, the parent reads; the parent writes kill_seq alone. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
+ * The executor writes, the parent reads; the parent writes kill_seq alone, and puts done, arena_used and baseline_done right just before each RUN. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
  * hang costs one case. Order of the executor's writes: arena bytes, arena_used, outcomes, done (release); the parent reads done first (acquire).
  *
  * Socket frames (both ways): u32 length (little endian, of what follows), u8 type, body.
@@ -8,7 +8,9 @@
  *                        RUN       u32 resume_index, u8 resume_role, u8 baseline_outcome, u32 task count, then for each: u32 length, encoded mg_task
  *   executor -> parent   READY     32 bytes fingerprint, u32 preflight cases done
  *                        FAULT     text: the script cannot be loaded or its checks are at fault; the executor then exits 4
+ *                        REFUSED   text: nothing of this RUN can be run here (an implementation that the script does not declare); the executor waits on
  *                        DONE      u32 cases done in all (may stop short of the whole where the arena is full: the parent asks again with resume_index)
+ * A closed socket asks the executor to run teardown and leave; what is not gone after a second is killed.
  * An index counts through all cases of all tasks of one RUN, 0 first. */
 #ifndef MG_EXECUTE_SLOT_H
 #define MG_EXECUTE_SLOT_H
@@ -22,7 +24,7 @@
 #define MG_SLOT_ARENA_BYTES (4u << 20) /* records of failures */
 #define MG_SLOT_RECORD_MAX (256u << 10) /* the executor stops short when less than this is left */
 
-typedef enum mg_frame_type { MG_FRAME_SETUP = 1, MG_FRAME_RUN, MG_FRAME_READY, MG_FRAME_FAULT, MG_FRAME_DONE } mg_frame_type;
+typedef enum mg_frame_type { MG_FRAME_SETUP = 1, MG_FRAME_RUN, MG_FRAME_READY, MG_FRAME_FAULT, MG_FRAME_DONE, MG_FRAME_REFUSED } mg_frame_type;
 
 typedef enum mg_phase {
   MG_PHASE_IDLE = 0,  /* waits for a command: no clock runs */
