@@ -1,4 +1,5 @@
-/* Messages: round trips, and what damaged, cut or hostile bytes do: an error or another valid message, never a crash. */
+/* Messages: round trips, and what damaged, cut or hostile bytes do: an error or another valid message, never a crash.
+ */
 #include "wire/message.h"
 
 #include "tests/wire/samples.h"
@@ -86,7 +87,8 @@ static void fields_keep_their_places(void **state) {
   assert_string_equal(t2.id, t.id);
   assert_string_equal(t2.baseline, "");
   assert_string_equal(t2.candidate, t.candidate);
-  SAME(t, t2, epoch), SAME(t, t2, attempt), SAME(t, t2, kind), SAME(t, t2, first), SAME(t, t2, count), SAME(t, t2, seed);
+  SAME(t, t2, epoch), SAME(t, t2, attempt), SAME(t, t2, kind), SAME(t, t2, first), SAME(t, t2, count),
+      SAME(t, t2, seed);
   SAME(t, t2, case_timeout_ms), SAME(t, t2, memory_mb), SAME(t, t2, violation_cap);
   SAME_BYTES(t, t2, fingerprint), SAME_BYTES(t, t2, trace);
   assert_same_slice(t2.payload, t.payload);
@@ -226,7 +228,8 @@ static void a_huge_claim_allocates_nothing(void **state) {
     encode_sample(which, &bytes);
     for (size_t at = 1; at < bytes.len; at++) {
       for (int kind = 0; kind < 3; kind++) {
-        static const uint8_t claims[3][5] = {{0xDD, 255, 255, 255, 255}, {0xC6, 255, 255, 255, 255}, {0xDB, 255, 255, 255, 255}};
+        static const uint8_t claims[3][5] = {
+            {0xDD, 255, 255, 255, 255}, {0xC6, 255, 255, 255, 255}, {0xDB, 255, 255, 255, 255}};
         mg_buf bad = {0};
         mg_buf_put(&bad, bytes.data, at);
         mg_buf_put(&bad, claims[kind], 5);
@@ -331,8 +334,8 @@ static void results_are_checked(void **state) {
   assert_int_equal(RESULT_WITH((void)0), MG_OK);
   assert_int_equal(RESULT_WITH(outcomes[5] = 0x08), MG_ARG);
   assert_int_equal(RESULT_WITH(outcomes[0] = 0xE0), MG_ARG);
-  assert_int_equal(RESULT_WITH(failed[0].index = 4), MG_ARG);             /* out of order */
-  assert_int_equal(RESULT_WITH(failed[2].role = MG_CANDIDATE), MG_ARG);   /* twice */
+  assert_int_equal(RESULT_WITH(failed[0].index = 4), MG_ARG);                                 /* out of order */
+  assert_int_equal(RESULT_WITH(failed[2].role = MG_CANDIDATE), MG_ARG);                       /* twice */
   assert_int_equal(RESULT_WITH((failed[0].index = 3, failed[0].role = MG_BASELINE)), MG_ARG); /* three times */
   assert_int_equal(RESULT_WITH(failed[0].mask = 0), MG_ARG);
   assert_int_equal(RESULT_WITH(failed[3].index = 6), MG_ARG);

@@ -26,7 +26,8 @@ mg_task mg_sample_task(void) {
 }
 
 mg_task mg_sample_payload_task(void) {
-  static const uint8_t payload[] = {0x93, 0x92, 0x05, 0xC0, 0x92, 0xCD, 0x01, 0x00, 0xC4, 0x03, 0x92, 0x01, 0x02, 0x92, 0x07, 0xC0};
+  static const uint8_t payload[] = {0x93, 0x92, 0x05, 0xC0, 0x92, 0xCD, 0x01, 0x00,
+                                    0xC4, 0x03, 0x92, 0x01, 0x02, 0x92, 0x07, 0xC0};
   mg_task t = mg_sample_task();
   t.first = 0;
   t.count = 3;
@@ -37,10 +38,12 @@ mg_task mg_sample_payload_task(void) {
 
 mg_result mg_sample_result(void) {
   static uint8_t outcomes[6] = {0x00, 0x00, 0x10, 0x43, 0x43, 0x0F};
-  static mg_failed failed[] = {{2, MG_CANDIDATE, 1}, {3, MG_CANDIDATE, 5}, {3, MG_BASELINE, UINT64_MAX}, {4, MG_BASELINE, 2}};
+  static mg_failed failed[] = {
+      {2, MG_CANDIDATE, 1}, {3, MG_CANDIDATE, 5}, {3, MG_BASELINE, UINT64_MAX}, {4, MG_BASELINE, 2}};
   static const uint8_t binary[] = {0, 255, 10, 128};
   static mg_violation violations[2];
-  violations[0] = (mg_violation){2, 1002, MG_CANDIDATE, 0, mg_slice_of("raised: no"), mg_slice_of("{1, 2}, 1"), {0}, {0}, {0}};
+  violations[0] =
+      (mg_violation){2, 1002, MG_CANDIDATE, 0, mg_slice_of("raised: no"), mg_slice_of("{1, 2}, 1"), {0}, {0}, {0}};
   violations[1] = (mg_violation){4,
                                  1ull << 33,
                                  MG_BASELINE,
