@@ -41,7 +41,7 @@ end
 local function clip(text, width)
   text = tostring(text):gsub("[%c\127]", function(c) return ("\\x%02X"):format(c:byte()) end)
   if not utf8.len(text) then text = text:gsub("[\128-\255]", function(c) return ("\\x%02X"):format(c:byte()) end) end
-  text = text:gsub("\u{C2}[\128-\159]", "?")
+  text = text:gsub("\xC2[\x80-\x9F]", "?") -- control characters of Unicode
   if columns(text) <= width then return text end
   return text:sub(1, utf8.offset(text, width - 2) - 1) .. "..."
 end

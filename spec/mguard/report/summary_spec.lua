@@ -1,0 +1,133 @@
+local core = require "mguard.core"
+local sample = dofile "spec/mguard/report/sample.lua"
+local summary = require "mguard.report.summary"
+
+local function lines(text)
+  local list = {}
+  for line in text:gmatch("([^\n]*)\n") do list[#list + 1] = line end
+  return list
+end
+
+describe("mguard.report.summary", function()
+  it("says verdict, then reasons, rates, outcomes, clauses, violations", function()
+    local text = summary.text(sample(), { width = 80 })
+    assert.equal([[
+REJECT  top_k
+wrong against v1, 10 000 cases, seed 42, 1.2 s, 8 130 cases/s
+
+Reasons
+  - candidate violates hard clause sorted on case 17, which the baseline keeps;
+    it did so again when run again
+
+  pass rate  baseline    100.00 %   [99.96 %, 100.00 %]
+  pass rate  candidate    99.88 %   [99.79 %, 99.93 %]
+  difference              -0.12 pp   [-0.21, -0.07] at 95 %, tango
+  pairs      both pass 9 988, baseline only 12, candidate only 0, neither 0
+
+  outcome        pass     fail  timeout
+  baseline     10 000        0        0
+  candidate     9 988       11        1
+
+  violated clause                     both  baseline candidate
+  completes                              0         0         1
+  sorted                                 0         0        11
+  short (soft)                           3         0         0
+
+First violations (3 of 4 kept)
+  case 17, candidate: sorted, reproduced
+    input    {3, 1}, 2
+    output   {1}
+    replay   mguard replay r.json --case 17
+  case 90, candidate: completes, not reproduced
+    message  no end within 2000 ms
+    input    {}, 1
+    replay   mguard replay r.json --case 90
+  case 91, candidate: sorted
+    input    {9}, 1
+    output   {}
+    input 2  {9, 9}, 1
+    output 2 {9}
+    replay   mguard replay r.json --case 91
+
+  labels
+     24.00 %  k above length
+      1.20 %  empty
+
+  20 cases ran twice: no difference
+  memory: 10 tasks, 2 workers, 1 repeats dropped
+  digest 5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f
+
+Notes
+  - the checks take longer than the implementations
+]], text)
+  end)
+
+  it("is short where all is well", function()
+    local r = sample()
+    r.verdict, r.violations, r.labels, r.notes = "adopt", core.array {}, core.object {}, core.array {}
+    for _, c in ipairs(r.clauses) do c.both, c.candidate_only = 0, 0 end
+    local text = summary.text(r)
+    assert.matches("^ADOPT  top_k\n", text)
+    assert.matches("  4 clauses, no violations\n", text, 1, true)
+    assert.is_nil(text:find("violations (", 1, true))
+    assert.is_nil(text:find("labels", 1, true))
+    assert.is_nil(text:find("Notes", 1, true))
+  end)
+
+  it("fits the width, but never cuts the command that is to be copied", function()
+    local r = sample()
+    r.violations[2].input = ("{1, 2, 3}, "):rep(100)
+    r.violations[2].replay = "mguard replay " .. ("long/"):rep(30) .. "r.json --case 17"
+    for _, width in ipairs { 60, 80, 200 } do
+      for _, line in ipairs(lines(summary.text(r, { width = width }))) do
+        if not line:find("replay", 1, true) then
+          assert.is_true(#line <= width or width == 60 and #line <= 77, line) -- the tables need 77
+        end
+      end
+    end
+    assert.matches("--case 17\n", summary.text(r, { width = 60 }), 1, true)
+  end)
+
+  it("lets no value move the cursor", function()
+    local r = sample()
+    r.violations[2].output = "a\27[2Jb\r\nc\u{9b}x\255"
+    local text = summary.text(r)
+    assert.matches("a\\x1B[2Jb\\x0D\\x0Ac", text, 1, true)
+    assert.is_nil(text:find("[\27\r\255]"))
+    r.violations[2].output = "c\u{9b}x"
+    assert.is_nil(summary.text(r):find("\u{9b}", 1, true))
+  end)
+
+  it("cuts between characters, not inside", function()
+    local r = sample()
+    r.violations[2].output = ("ä"):rep(300)
+    assert.is_truthy(utf8.len(summary.text(r)))
+  end)
+
+  it("colours the verdict only where it is wanted", function()
+    assert.matches("^\27%[1;31mREJECT\27%[0m", summary.text(sample(), { color = true }))
+    assert.is_nil(summary.text(sample()):find("\27", 1, true))
+  end)
+
+  it("does without a baseline", function()
+    local r = sample()
+    r.baseline, r.difference, r.outcomes.baseline, r.rates.baseline = core.null, core.null, core.null, core.null
+    local text = summary.text(r)
+    assert.matches("\nwrong, 10 000 cases", text, 1, true)
+    for _, word in ipairs { "difference", "against", "pairs", "null", "baseline  " } do
+      if word ~= "difference" then assert.is_nil(text:gsub("violated clause[^\n]*", ""):find(word, 1, true), word) end
+    end
+    assert.is_nil(text:find("difference  ", 1, true))
+  end)
+
+  it("names the cases that differed when run again", function()
+    local r = sample()
+    r.repeat_check.different = { { case = 3, role = "candidate", first = "pass", again = "fail" } }
+    assert.matches("  of 20 cases run twice, 1 differed:\n    case 3, candidate: pass, then fail\n", summary.text(r), 1, true)
+  end)
+
+  it("reads a report that went through JSON", function()
+    local r = core.json_decode((core.json_encode(sample())))
+    assert.equal(summary.text(sample()), summary.text(r))
+  end)
+end)
