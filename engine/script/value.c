@@ -294,7 +294,7 @@ static int build_protected(lua_State *L) {
 mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
   lua_State *L = mg_script_lua(s);
   if (!lua_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 8)) return mg_fail(e, MG_NOMEM, "too many arguments");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+  if (function != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, function);
   bool plain = true; /* numbers and the like need no memory, so no protection */
   for (size_t i = 0; i < t->len && plain; i++) plain = t->cells[i].kind <= MG_CELL_FLOAT;
   if (plain) {
@@ -304,7 +304,7 @@ mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
   lua_pushcfunction(L, build_protected);
   lua_pushlightuserdata(L, (void *)(uintptr_t)t);
   mg_err err = mg_script_call(s, 1, (int)t->values, e);
-  if (err != MG_OK) lua_pop(L, 1);
+  if (err != MG_OK && function != LUA_NOREF) lua_pop(L, 1);
   return err;
 }
 
