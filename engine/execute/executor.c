@@ -193,14 +193,12 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
     uint64_t case_number = t->first + (o->index - first);
     mg_slice input = {NULL, 0};
     if (entry != NULL) {
-      bool good = entry->kind == MG_CELL_ARRAY && entry->count == 2 && entry[1].kind == MG_CELL_INT;
-      good = good || (entry->kind == MG_CELL_ARRAY && entry->count == 1 && entry[1].kind == MG_CELL_INT);
-      if (!good) {
+      if (entry->kind != MG_CELL_ARRAY || entry->count != 2 || entry[1].kind != MG_CELL_INT) {
         err = mg_fail(e, MG_ARG, "the task's payload is not understood");
         break;
       }
       case_number = (uint64_t)entry[1].u.integer;
-      if (entry->count == 2 && entry[2].kind == MG_CELL_STRING) input = (mg_slice){(const uint8_t *)entry[2].u.text, entry[2].length};
+      if (entry[2].kind == MG_CELL_STRING) input = (mg_slice){(const uint8_t *)entry[2].u.text, entry[2].length};
       entry = mg_cell_next(entry);
     }
     if (o->index < o->resume_index) continue;
@@ -208,7 +206,7 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
       o->stop = true;
       break;
     }
-    if (t->kind == MG_TASK_REPEAT) {
+    if (t->kind != MG_TASK_COUNT) {
       set_phase(MG_PHASE_LOAD);
       err = mg_runner_prepare(&runner, t, true, e);
       set_phase(MG_PHASE_IDLE);

@@ -185,6 +185,7 @@ mg_err mg_runner_prepare(mg_runner *r, const mg_task *t, bool fresh, mg_error *e
   mg_script_limit(r->script, (size_t)t->memory_mb << 20);
   r->seed = t->seed;
   r->violation_cap = t->violation_cap;
+  r->explain = t->kind == MG_TASK_EXPLAIN;
   memset(r->stored, 0, sizeof r->stored);
   return MG_OK;
 }
@@ -463,6 +464,7 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
     res = (role_result){MG_ERROR, MG_COMPLETES};
     record_violation(r, index, case_number, role, 0, e.text, false, NULL, NULL);
   }
+  if (first == MG_OK && r->explain) record_violation(r, index, case_number, role, 0, "holds", true, NULL, NULL);
   int number = 0;
   for (int i = 1; i < r->checks.count; i++) {
     if (!r->checks.checks[i].relation) continue;
@@ -479,7 +481,10 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
   }
   for (int i = 1; i < r->checks.count; i++) {
     bool relation = r->checks.checks[i].relation;
-    if (!r->applies[i] || first != MG_OK || (relation && !r->has_out2[i])) continue;
+    if (!r->applies[i] || first != MG_OK || (relation && !r->has_out2[i])) {
+      if (r->explain) record_violation(r, index, case_number, role, i, r->applies[i] ? "not reached" : "does not apply", false, NULL, NULL);
+      continue;
+    }
     verdict v = {.holds = true, .stopped = MG_OK};
     if (relation) check_relation(r, i, case_number, &v);
     else check_property(r, i, case_number, &r->out, &r->args, &v);
@@ -489,7 +494,10 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
                      mg_script_where(r->script)[0] != '\0' ? " at " : "", mg_script_where(r->script));
       return stopped(r, index, case_number, role, MG_TIMED_OUT, why, NULL);
     }
-    if (v.holds) continue;
+    if (v.holds) {
+      if (r->explain) record_violation(r, index, case_number, role, i, "holds", true, relation ? &r->args2[i] : NULL, relation ? &r->out2[i] : NULL);
+      continue;
+    }
     res.failed |= (mg_clause_mask)1 << i;
     if (res.outcome == MG_PASS) res.outcome = MG_FAIL;
     record_violation(r, index, case_number, role, i, v.message, true, relation ? &r->args2[i] : NULL, relation ? &r->out2[i] : NULL);

@@ -29,6 +29,7 @@ typedef struct mg_runner {
   /* the case at hand */
   uint64_t seed;
   uint32_t violation_cap;
+  bool explain;                        /* records every clause, failed or not */
   uint8_t stored[MG_ROLES][MG_MAX_CLAUSES + 1]; /* violations of the task so far */
   mg_tape args, out;
   mg_tape args2[MG_MAX_CLAUSES + 1], out2[MG_MAX_CLAUSES + 1];

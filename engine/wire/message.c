@@ -48,7 +48,7 @@ mg_err mg_task_decode(mg_task *t, mg_slice bytes, mg_error *e) {
   t->epoch = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "epoch");
   mg_read_text(&r, t->id, sizeof t->id, MG_READ_DOTTED, "task");
   t->attempt = (uint32_t)mg_read_uint(&r, 1, UINT32_MAX, "attempt");
-  t->kind = (mg_task_kind)mg_read_uint(&r, MG_TASK_COUNT, MG_TASK_REPEAT, "kind");
+  t->kind = (mg_task_kind)mg_read_uint(&r, MG_TASK_COUNT, MG_TASK_EXPLAIN, "kind");
   t->first = mg_read_uint(&r, 0, UINT64_MAX - MG_TASK_CASES, "first");
   t->count = (uint32_t)mg_read_uint(&r, 1, MG_TASK_CASES, "count");
   t->payload = mg_read_bin(&r, "payload");

@@ -19,7 +19,8 @@
 
 typedef enum mg_task_kind {
   MG_TASK_COUNT = 0, /* outcomes count */
-  MG_TASK_REPEAT = 1 /* run again in fresh lua_States to see whether the outcome repeats; counts nowhere */
+  MG_TASK_REPEAT = 1, /* run again in fresh lua_States to see whether the outcome repeats; counts nowhere */
+  MG_TASK_EXPLAIN = 2 /* as REPEAT, and every clause is recorded as a violation is, message "holds" or "does not apply": for replay */
 } mg_task_kind;
 
 typedef struct mg_task {

@@ -1,0 +1,24 @@
+/* cli.h - the subcommands. Each takes its own argv (argv[0] its name) and returns the exit code. */
+#ifndef MG_CLI_CLI_H
+#define MG_CLI_CLI_H
+
+#include "dispatch/backend.h"
+
+enum { MG_EXIT_USAGE = 4, MG_EXIT_FAILURE = 5, MG_EXIT_INTERRUPTED = 130 };
+
+int mg_cli_run(int argc, char **argv);
+int mg_cli_worker(int argc, char **argv);
+int mg_cli_replay(int argc, char **argv);
+int mg_cli_check(int argc, char **argv);
+int mg_cli_power(int argc, char **argv);
+
+/* The backend called name, or NULL; *left_out says why where this build lacks it. */
+const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);
+
+/* The path this program can be started by again. */
+const char *mg_program_path(void);
+
+/* "mguard run: text" on stderr; returns code. */
+int mg_complain(const char *command, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,73 @@
+/* main.c - finds the subcommand. */
+#include "cli/cli.h"
+
+#include "execute/executor.h"
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+  const char *name, *summary;
+  int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", "runs a plan and says whether the candidate may replace the baseline", mg_cli_run},
+    {"check", "loads a plan and runs a few cases twice: is anything wrong or slow?", mg_cli_check},
+    {"replay", "runs one case again and shows every clause", mg_cli_replay},
+    {"worker", "runs the cases of plans that other machines started", mg_cli_worker},
+    {"power", "how many cases a comparison needs", mg_cli_power},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+int mg_complain(const char *command, int code, const char *format, ...) {
+  va_list ap;
+  va_start(ap, format);
+  (void)fprintf(stderr, "mguard %s: ", command);
+  (void)vfprintf(stderr, format, ap);
+  (void)fputc('\n', stderr);
+  va_end(ap);
+  return code;
+}
+
+const char *mg_program_path(void) {
+  static char path[4096];
+  if (path[0] == '\0') {
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0) return "mguard";
+    path[n] = '\0';
+  }
+  return path;
+}
+
+static int help(void) {
+  (void)printf("mguard: may this candidate implementation replace the baseline?\n\nCommands:\n");
+  for (size_t i = 0; i < COMMANDS; i++) (void)printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+  (void)printf("\nmguard COMMAND --help tells more; mguard --version.\n"
+               "Exit codes: 0 adopt, 1 reject, 2 inconclusive, 3 invalid, 4 usage or configuration, 5 internal or broker failure, 130 interrupted.\n");
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  (void)signal(SIGPIPE, SIG_IGN);
+  if (argc < 2) {
+    (void)help();
+    return MG_EXIT_USAGE;
+  }
+  const char *name = argv[1];
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return help();
+  if (strcmp(name, "--version") == 0) {
+    (void)printf("mguard %s\n", MG_VERSION);
+    return 0;
+  }
+  if (strcmp(name, "__executor") == 0) {
+    if (argc != 4) return mg_complain(name, MG_EXIT_USAGE, "started by mguard itself only");
+    return mg_executor_main((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
+  }
+  for (size_t i = 0; i < COMMANDS; i++) {
+    if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+  }
+  (void)fprintf(stderr, "mguard: there is no command \"%s\"; mguard --help lists them\n", name);
+  return MG_EXIT_USAGE;
+}
