@@ -247,9 +247,11 @@ static bool run(int fd, mg_slice body) {
     at += 4 + (size_t)len;
   }
   set_phase(MG_PHASE_IDLE);
-  if (err != MG_OK) return send_fault(fd, e.text) && false;
+  uint32_t cases_done = atomic_load_explicit(&s->done, memory_order_relaxed);
+  /* What cannot be run here goes back with the reason; what was done before it is reported first. */
+  if (err != MG_OK && cases_done == o.resume_index) return send_frame(fd, MG_FRAME_REFUSED, e.text, strlen(e.text));
   uint8_t done[4];
-  put_u32(done, atomic_load_explicit(&s->done, memory_order_relaxed));
+  put_u32(done, cases_done);
   return send_frame(fd, MG_FRAME_DONE, done, sizeof done);
 }
 
