@@ -424,6 +424,11 @@ void mg_script_restore(mg_script *s) {
     s->finalizers = false;
     lua_gc(s->L, LUA_GCCOLLECT);
   }
+  if (s->limit != 0 && s->used > s->limit / 2 && s->used > s->collected + s->collected / 2) {
+    /* Garbage of earlier cases must not take the memory of this one: the string library fails at the limit without a collection. */
+    lua_gc(s->L, LUA_GCCOLLECT);
+    s->collected = s->used;
+  }
   if (!s->dirty) return;
   s->dirty = false;
   size_t limit = s->limit;

@@ -76,7 +76,9 @@ static mg_err explain(mg_script *s, int status, mg_error *e) {
   mg_err code;
   if (s->expired) {
     code = mg_fail(e, MG_TIMEOUT, "the time limit was reached");
-  } else if (status == LUA_ERRMEM) {
+  } else if (status == LUA_ERRMEM || (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0)) {
+    /* The second form is how the string library's buffers fail, without asking the collector first. */
+    lua_gc(L, LUA_GCCOLLECT);
     code = mg_fail(e, MG_NOMEM, "the memory limit of %zu MB was reached", s->limit >> 20);
   } else if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
     code = mg_fail(e, MG_ARG, "%s", lua_tostring(L, -1));

@@ -13,6 +13,7 @@ struct mg_script {
   volatile sig_atomic_t expired;    /* the current call's time is up */
   char where[128];                  /* of the first instruction the interrupt struck */
   size_t used, limit;               /* bytes */
+  size_t collected;                 /* used after the last collection between cases */
   mg_philox random;                 /* behind math.random */
   bool isolated;                    /* mg_script_commit was called */
   bool dirty;                       /* a global or library table was assigned to since */
