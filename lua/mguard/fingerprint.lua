@@ -25,7 +25,8 @@ local function implementation(name, i)
   local parts = { "implementation", name, i.kind }
   if i.path then parts[#parts + 1] = contents(i.path, name) end
   for k, argument in ipairs(i.argv or {}) do
-    -- The program itself belongs to the machine (python3 is not the same file everywhere); scripts among the arguments belong to the run.
+    -- The program itself belongs to the machine (python3 is not the same file everywhere); scripts among the arguments
+    -- belong to the run.
     local file = k > 1 and path.join(i.cwd, argument)
     parts[#parts + 1] = file and path.readable(file) and contents(file, name) or argument
   end

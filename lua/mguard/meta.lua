@@ -32,7 +32,7 @@ function g:bool(p) end
 ---@return T
 function g:choice(list) end
 
---- Text of 0 to max characters (default g.size) of the alphabet (default: printable ASCII).
+--- Text of 0 to max characters (default g.size) of the alphabet (default: letters, digits, space, _ and -).
 ---@param max? integer
 ---@param alphabet? string
 ---@return string
@@ -55,11 +55,12 @@ function g:list(elem, ...) end
 function g:shuffle(list) end
 
 --- One of several values, the first entry of each pair its weight: g:weighted { {9, "common"}, {1, "rare"} }.
+--- A function as value is called with g, and what it gives is taken.
 ---@param pairs {[1]: number, [2]: any}[]
 ---@return any
 function g:weighted(pairs) end
 
---- Counts the case under a name in the report, where cond is not false.
+--- Counts the case under a name in the report, unless cond is given and false or nil.
 ---@param name string
 ---@param cond? boolean
 function g:label(name, cond) end

@@ -155,9 +155,8 @@ function script.normalise(value, name, overrides)
     for k, v in pairs(source) do implementations[k] = v end
   end
   local sources = { (c.where:gsub(":%d+$", "")) } -- what a worker must have alike; a plan only where it holds code of its own
-  if is_plan and (next(value.implementations) or type(value.candidate) ~= "string" or (value.baseline and type(value.baseline) ~= "string")) then
-    sources[2] = name
-  end
+  local function inline(role) return value[role] ~= nil and type(value[role]) ~= "string" end
+  if is_plan and (next(value.implementations) or inline "candidate" or inline "baseline") then sources[2] = name end
   local spec = {
     kind = value.kind,
     sources = sources,
