@@ -47,6 +47,7 @@ typedef struct mg_publish { /* a task to publish */
   uint32_t delay_ms;
   mg_slice body; /* a frame */
   mg_err err;    /* out */
+  const char *why; /* publish_dead alone: the reason, one line */
 } mg_publish;
 
 typedef struct mg_delivery {
@@ -143,6 +144,10 @@ typedef struct mg_backend_ops {
 
   /* Keeps the connection alive (heartbeats, polls); returns when there is something to do, at until, or when wake_fd is readable. */
   mg_err (*service)(mg_backend *b, mg_ms until, mg_error *e);
+
+  /* Puts tasks that nobody holds straight on the dead list, for the coordinator that gave them up. Repeats of the same run and task are one entry. NULL
+   * where the broker has no dead list that can be written to. */
+  mg_err (*publish_dead)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 } mg_backend_ops;
 
 struct mg_backend {

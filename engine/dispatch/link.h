@@ -4,6 +4,8 @@
  * events come up. A job is never lost: on MG_CONN it is tried again after the reconnect (leases of the old connection settle as MG_LOST). Main may be
  * slow or stand still: beats and lease extensions go on as long as mg_link_tick was called within tick_limit_ms.
  *
+ * Jobs are taken together and become one call of the backend each kind; a wake-up may stand for many. Memory is kept from turn to turn.
+ *
  * Worker order: publish results, then settle what they answered; extend at a third of the lease; beat; read controls; fetch if slots are free.
  * Coordinator order: publish tasks; settle results; fetch results; read beats; reclaim, probe, depth when asked. */
 #ifndef MG_DISPATCH_LINK_H
@@ -32,6 +34,7 @@ typedef enum mg_link_event_kind {
   MG_EV_RECLAIM_DONE, /* coordinator: the reclaim with this token is over */
   MG_EV_PROBED,      /* coordinator: task id in text, state */
   MG_EV_DEPTH,       /* depth */
+  MG_EV_TROUBLE,     /* text: the broker refused a call that will be tried again (it is out of memory, loading, busy) */
   MG_EV_STOPPED      /* after mg_link_stop: everything given was done, or given up at its deadline */
 } mg_link_event_kind;
 
@@ -56,6 +59,7 @@ typedef struct mg_link_config {
   mg_ms lease_ms, beat_every_ms, beat_ttl_ms, poll_ms, check_every_ms /* coordinator: beats and reclaim */, retry_for_ms, tick_limit_ms;
   mg_ms max_task_ms;           /* worker: never extend a lease beyond this; 0: no limit */
   void (*event)(void *owner, const mg_link_event *ev); /* on the loop's thread; valid during the call */
+  void (*drained)(void *owner); /* after the events that stood there were handed over; may be NULL */
   void *owner;
 } mg_link_config;
 
@@ -72,6 +76,8 @@ void mg_link_set_beat(mg_link *l, mg_slice beat /* encoded mg_beat with counter 
 
 /* Coordinator side. */
 mg_err mg_link_publish(mg_link *l, uint64_t token, const char *run, const char *task, uint32_t attempt, mg_slice body /* encoded mg_task */);
+/* The task straight to the dead letters: nobody holds it. Ends in MG_EV_PUBLISHED too; MG_UNSUPPORTED where the backend cannot. */
+mg_err mg_link_publish_dead(mg_link *l, uint64_t token, const char *run, const char *task, uint32_t attempt, mg_slice body, const char *why);
 void mg_link_settle_result(mg_link *l, uint64_t token);
 void mg_link_reclaim(mg_link *l, uint64_t token, const char *run, const char *worker, const char *const *tasks, size_t count);
 void mg_link_probe(mg_link *l, const char *run, const char *const *tasks, const uint32_t *attempts, size_t count);
@@ -79,6 +85,9 @@ void mg_link_control(mg_link *l, const mg_control *c, mg_ms ttl_ms);
 void mg_link_quarantine(mg_link *l, const char *worker, bool on, mg_ms ttl_ms);
 void mg_link_ask_depth(mg_link *l, const char *run);
 void mg_link_purge_run(mg_link *l, const char *run);
+
+/* When the beats were last read, of those reads whose events were handed over; 0 before the first. Silence is measured up to here. */
+mg_ms mg_link_beats_ms(const mg_link *l);
 
 size_t mg_link_backlog(const mg_link *l); /* jobs given and not done */
 uint32_t mg_link_reconnects(const mg_link *l);
