@@ -1,9 +1,11 @@
 --- mguard - may a candidate implementation replace the baseline? `local mg = require "mguard"`.
 local checks = require "mguard.checks"
 local clause = require "mguard.clause"
+local goal = require "mguard.goal"
 local implementation = require "mguard.implementation"
 local plan = require "mguard.plan"
 local rule = require "mguard.rule"
+local stop = require "mguard.stop"
 local where = require "mguard.where"
 
 ---@class mguard
@@ -15,8 +17,13 @@ local mg = {
   relation = clause.relation,
   relations = require "mguard.relations",
   equal = require "mguard.equal",
-  goal = require "mguard.goal",
-  stop = require "mguard.stop",
+  goal = {
+    noninferiority = goal.noninferiority,
+    superiority = goal.superiority,
+    equivalence = goal.equivalence,
+    absolute = goal.absolute,
+  },
+  stop = { fixed = stop.fixed, anytime = stop.anytime, group = stop.group, sprt = stop.sprt },
   lua = implementation.lua,
   exec = implementation.exec,
   python = implementation.python,
