@@ -1,5 +1,6 @@
 /* replay.c - `mguard replay REPORT|PLAN --case N`: one case again, every clause shown. */
 #include "cli/args.h"
+#include "cli/case_task.h"
 #include "cli/cli.h"
 #include "cli/session.h"
 #include "script/plan.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const mg_flag flags[] = {{"case", "N", "number of the case", NULL},
                                 {"seed", "N", "another seed than the plan's or the report's", "seed"},
@@ -148,62 +148,6 @@ static int show(const mg_plan *p, const mg_task *t, uint64_t case_number, const 
   return candidate == MG_PASS ? 0 : 1;
 }
 
-/* ---- the task ---- */
-
-/* Line case_number (blank lines do not count) of the inputs as arguments. */
-static mg_err read_input(mg_plan *p, uint64_t case_number, mg_buf *args, mg_error *e) {
-  FILE *f = fopen(p->inputs, "re");
-  if (f == NULL) return mg_fail_errno(e, MG_ARG, errno, "cannot open %s", p->inputs);
-  char *line = NULL;
-  size_t cap = 0;
-  ssize_t n;
-  uint64_t at = 0;
-  mg_err err = MG_LOST;
-  while ((n = getline(&line, &cap, f)) > 0) {
-    if (strspn(line, " \t\r\n") == (size_t)n) continue;
-    if (at++ != case_number) continue;
-    err = mg_plan_input(p, line, (size_t)n, args, e);
-    break;
-  }
-  free(line);
-  (void)fclose(f);
-  return err == MG_LOST ? mg_fail(e, MG_ARG, "%s has no case %llu", p->inputs, (unsigned long long)case_number) : err;
-}
-
-static mg_err make_task(mg_plan *p, uint64_t case_number, mg_task *t, mg_buf *payload, mg_error *e) {
-  mg_buf args = {0};
-  if (p->inputs != NULL) {
-    mg_err err = read_input(p, case_number, &args, e);
-    if (err != MG_OK) {
-      mg_buf_fini(&args);
-      return err;
-    }
-  }
-  msgpack_packer pk;
-  msgpack_packer_init(&pk, payload, append);
-  msgpack_pack_array(&pk, 1);
-  msgpack_pack_array(&pk, 2);
-  msgpack_pack_uint64(&pk, case_number);
-  if (args.len > 0) {
-    msgpack_pack_bin(&pk, args.len);
-    msgpack_pack_bin_body(&pk, args.data, args.len);
-  } else {
-    msgpack_pack_nil(&pk);
-  }
-  bool failed = payload->failed || args.failed;
-  mg_buf_fini(&args);
-  if (failed) return mg_fail(e, MG_NOMEM, "memory ended");
-  *t = (mg_task){.run = "replay", .epoch = 1, .id = "1", .attempt = 1, .kind = MG_TASK_EXPLAIN, .count = 1, .payload = mg_buf_slice(payload)};
-  t->seed = (uint64_t)p->seed;
-  memcpy(t->fingerprint, p->fingerprint, sizeof t->fingerprint);
-  (void)snprintf(t->baseline, sizeof t->baseline, "%s", p->baseline != NULL ? p->baseline : "");
-  (void)snprintf(t->candidate, sizeof t->candidate, "%s", p->candidate);
-  t->case_timeout_ms = p->case_timeout_ms;
-  t->memory_mb = p->memory_mb;
-  t->violation_cap = MG_MAX_CLAUSES + 1;
-  return MG_OK;
-}
-
 int mg_cli_replay(int argc, char **argv) {
   mg_args a;
   int code = mg_args_parse(&a, &command, argc, argv);
@@ -229,7 +173,7 @@ int mg_cli_replay(int argc, char **argv) {
   }
   if (err == MG_OK && !plan->is_plan) err = mg_fail(&e, MG_ARG, "%s is no plan: replay needs to know the implementations", script);
   mg_task t;
-  if (err == MG_OK) err = make_task(plan, case_number, &t, &payload, &e);
+  if (err == MG_OK) err = mg_case_task(plan, MG_TASK_EXPLAIN, case_number, 1, &t, &payload, &e);
   const mg_result *r = NULL;
   if (err == MG_OK) err = mg_session_open(&session, script, mg_buf_slice(&overrides), true, &e);
   if (err == MG_OK) err = mg_session_run(session, &t, &r, &e);
