@@ -1,4 +1,5 @@
-/* Reference values of Philox4x32-10 and of everything drawn from it: published ones for the block, computed apart for the draws. */
+/* Reference values of Philox4x32-10 and of everything drawn from it: published ones for the block, computed apart for
+ * the draws. */
 #include "base/philox.h"
 
 #include <setjmp.h>
