@@ -1,0 +1,63 @@
+/* run.h - one run as the report and the progress line see it: a view of what the coordinator counted. Read only; the coordinator owns all of it. */
+#ifndef MG_JUDGE_RUN_H
+#define MG_JUDGE_RUN_H
+
+#include "base/clock.h"
+#include "judge/tally.h"
+#include <stddef.h>
+
+/* A stored violation, texts NULL where there is none. */
+typedef struct mg_stored_violation {
+  uint64_t case_number;
+  mg_role role;
+  int clause;
+  char *message, *input, *output, *input2, *output2;
+  bool shared;    /* the baseline violates it on the same case */
+  int reproduced; /* 1 yes, 0 no, -1 not run again */
+} mg_stored_violation;
+
+typedef struct mg_different { /* a case whose outcome did not repeat */
+  uint64_t case_number;
+  mg_role role;
+  mg_outcome first, again; /* equal where only the failed clauses differ */
+} mg_different;
+
+typedef struct mg_worker_seen {
+  char name[129];
+  uint64_t beats, tasks_done, cases_done;
+  mg_ms last_beat_ms; /* by the coordinator's clock */
+  uint32_t executors;
+  bool lost, quarantined, refused;
+} mg_worker_seen;
+
+typedef struct mg_label_count {
+  const char *name;
+  uint64_t count;
+} mg_label_count;
+
+#define MG_MAX_LABELS 64
+
+typedef struct mg_run_state { /* valid until the loop runs on */
+  const char *run;
+  uint64_t planned, counted, outstanding_cases, dispatched_cases;
+  mg_ms started_ms, now_ms;
+  double cases_per_second; /* over the last seconds */
+  const mg_tally *tally;
+  mg_digest digest;
+  const mg_stored_violation *violations; /* by clause, role, then case: the lowest violation_cap cases of each, those not shared first */
+  size_t violation_count;
+  uint64_t repeated_cases;
+  const mg_different *different;
+  size_t different_count;
+  mg_label_count labels[MG_MAX_LABELS]; /* by name */
+  int label_count;
+  const mg_worker_seen *workers;
+  size_t worker_count;
+  uint64_t tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;
+  uint32_t reconnects;
+  bool connected;
+  const char *const *notes; /* sentences for the report */
+  size_t note_count;
+} mg_run_state;
+
+#endif
