@@ -33,7 +33,9 @@ typedef struct mg_pool_config {
   void *owner;
 } mg_pool_config;
 
-mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config, mg_error *e); /* starts the executors */
+/* Starts the executors; texts of config are copied. MG_FATAL: program cannot be started; the loop then still has handles to close. Sets SIGPIPE to ignored
+ * for the process. */
+mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config, mg_error *e);
 /* task_bytes (an encoded mg_task, decompressed) is copied. */
 mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void *task_owner, mg_error *e);
 /* Takes back tasks no executor has begun; calls dropped for each. */
@@ -42,9 +44,13 @@ int mg_pool_executors_up(const mg_pool *p);
 int mg_pool_idle(const mg_pool *p);      /* executors without work */
 size_t mg_pool_waiting(const mg_pool *p); /* tasks not begun */
 uint32_t mg_pool_restarts(const mg_pool *p);
+bool mg_pool_failing(const mg_pool *p);  /* since `failing`, until an executor gets something done again */
+/* Executor time of a case by what was seen lately, in ns; 0: nothing was seen yet. */
+double mg_pool_case_ns(const mg_pool *p);
 /* Whether task_owner is being run, and at which case. */
 bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number);
-/* Kills every executor and their children, closes handles, then calls closed; the pool is freed. Tasks in it do not finish. */
+/* Kills every executor that works and their children, gives idle ones a second for teardown, closes handles, then calls closed; the pool is freed.
+ * Tasks in it do not finish. */
 void mg_pool_close(mg_pool *p, void (*closed)(void *owner));
 
 #endif

@@ -1,6 +1,7 @@
 /* slot.h - what an executor and its parent share in memory (a memfd mapped by both).
  *
- * The executor writes, the parent reads; the parent writes kill_seq alone, and puts done, arena_used and baseline_done right just before each RUN. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
+ * The executor writes, the parent reads; the parent writes kill_seq alone, and puts done, index, case_number,
+ * arena_used and baseline_done right just before each RUN. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
  * hang costs one case. Order of the executor's writes: arena bytes, arena_used, outcomes, done (release); the parent reads done first (acquire).
  *
  * Socket frames (both ways): u32 length (little endian, of what follows), u8 type, body.
