@@ -120,6 +120,9 @@ static void ranked_visit(int sign, int64_t index, uint64_t count, void *context)
 double mg_sketch_quantile(const mg_sketch *s, double q) {
   if (s->count == 0 || !(q >= 0 && q <= 1)) return NAN;
   ranked r = {s, fmax(1, ceil(q * (double)s->count - 1e-9)), 0, NAN};
+  /* The two that are known exactly. */
+  if (r.rank <= 1) return s->least;
+  if (r.rank >= (double)s->count) return s->greatest;
   mg_sketch_each(s, ranked_visit, &r);
   return fmin(s->greatest, fmax(s->least, r.value));
 }

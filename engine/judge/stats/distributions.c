@@ -84,28 +84,25 @@ static double beta_weight(double a, double b, double x, double y) {
   return binomial_mass(a, b, x, y) * (a / (a + b)) * b;
 }
 
-static double beta_fraction(double a, double b, double x) {
+/* The continued fraction 1/(1 + d1/(1 + d2/(1 + ...))) of DLMF 8.17.22, two of its steps at a time. Contracted so, and
+ * written with lambda = a - (a+b)x, no step subtracts nearly equal numbers left of the mean, where it is used. */
+static double beta_fraction(double a, double b, double x, double y) {
   const double tiny = 1e-300;
   int limit = (int)fmin(4e6, 2000 + 20 * sqrt(a + b));
-  double c = 1, d = 1 - (a + b) * x / (a + 1);
-  d = 1 / (fabs(d) < tiny ? tiny : d);
-  double h = d;
+  double lambda = y < .5 ? (a + b) * y - b : a - (a + b) * x;
+  double f = (lambda + 1) / (a + 1), c = f = fabs(f) < tiny ? tiny : f, d = 0;
   for (int m = 1; m <= limit; m++) {
-    double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    d = 1 + even * d;
-    c = 1 + even / c;
+    double edge = a + 2 * m, cross = m * (b - m) * x / (edge - 1);
+    double numerator = (a + m - 1) / (edge - 2) * ((a + b + m - 1) / (edge - 1)) * x * (cross / edge);
+    double term = ((a + m) / (edge + 1) * (lambda + 1 + m * (1 + y)) + m + cross) / edge;
+    d = term + numerator * d;
     d = 1 / (fabs(d) < tiny ? tiny : d);
+    c = term + numerator / c;
     c = fabs(c) < tiny ? tiny : c;
-    h *= d * c;
-    double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    d = 1 + odd * d;
-    c = 1 + odd / c;
-    d = 1 / (fabs(d) < tiny ? tiny : d);
-    c = fabs(c) < tiny ? tiny : c;
-    h *= d * c;
-    if (fabs(d * c - 1) < 4 * DBL_EPSILON) break;
+    f *= c * d;
+    if (fabs(c * d - 1) < 4 * DBL_EPSILON) break;
   }
-  return h;
+  return 1 / f;
 }
 
 /* Both tails at once, x + y = 1 given apart so that neither loses digits. */
@@ -117,10 +114,10 @@ static void beta_tails(double a, double b, double x, double y, double *lower, do
   }
   double weight = beta_weight(a, b, x, y);
   if (x * (a + b + 2) < a + 1) {
-    *lower = fmin(1, weight * beta_fraction(a, b, x) / a);
+    *lower = fmin(1, weight * beta_fraction(a, b, x, y) / a);
     *upper = 1 - *lower;
   } else {
-    *upper = fmin(1, weight * beta_fraction(b, a, y) / b);
+    *upper = fmin(1, weight * beta_fraction(b, a, y, x) / b);
     *lower = 1 - *upper;
   }
 }

@@ -1,0 +1,87 @@
+#include "judge/stats/clusters.h"
+#include "judge/stats/multiple.h"
+#include "tests/judge/near.h"
+
+static const mg_cluster eight[] = {{0, 2, 10}, {1, 1, 8}, {0, 0, 12}, {0, 3, 10}, {2, 1, 10}, {0, 0, 5}, {0, 1, 15}, {1, 4, 10}};
+
+static void robust(void **state) {
+  (void)state;
+  mg_clustered r;
+  assert_true(mg_cluster_robust(eight, 8, .95, &r));
+  assert_digits(r.delta, .1, 12);
+  assert_digits(r.se, .0527460222, 10);
+  assert_interval(r.interval, -.0247245232, .2247245232, 10);
+  assert_digits(r.design_effect, 1.171429, 6);
+  assert_int_equal(r.clusters, 8);
+}
+
+static void refuses_fewer_than_two(void **state) {
+  (void)state;
+  mg_clustered r;
+  mg_error e = {0};
+  mg_cluster one_and_empty[] = {{0, 2, 10}, {0, 0, 0}};
+  assert_false(mg_cluster_robust(one_and_empty, 2, .95, &r));
+  assert_nan(r.delta);
+  assert_int_equal(r.clusters, 1);
+  assert_int_equal(mg_cluster_bootstrap(one_and_empty, 2, .95, 0, 1, &r, &e), MG_ARG);
+  assert_non_null(strstr(e.text, "2 clusters"));
+  assert_false(mg_cluster_robust(eight, 8, 1, &r));
+}
+
+/* Clusters of one case each are no clusters: the design effect is G/(G-1). */
+static void single_cases(void **state) {
+  (void)state;
+  mg_cluster cases[400] = {0};
+  for (int i = 0; i < 400; i++) cases[i] = (mg_cluster){i < 11, i >= 397, 1};
+  mg_clustered r;
+  assert_true(mg_cluster_robust(cases, 400, .95, &r));
+  assert_relative(r.design_effect, 400. / 399, 1e-12);
+}
+
+static void resampled(void **state) {
+  (void)state;
+  mg_clustered once, again, other;
+  print_message("seeds 42 and 43\n");
+  assert_int_equal(mg_cluster_bootstrap(eight, 8, .95, 0, 42, &once, NULL), MG_OK);
+  assert_int_equal(mg_cluster_bootstrap(eight, 8, .95, 0, 42, &again, NULL), MG_OK);
+  assert_int_equal(mg_cluster_bootstrap(eight, 8, .95, 0, 43, &other, NULL), MG_OK);
+  assert_true(once.interval.low == again.interval.low && once.interval.high == again.interval.high);
+  /* All 8^8 resamples enumerated give 0.000000 and 0.200000. */
+  assert_digits(once.interval.low, 0, 2);
+  assert_digits(once.interval.high, .2, 2);
+  assert_digits(other.interval.high, .2, 2);
+}
+
+static void corrections(void **state) {
+  (void)state;
+  static const double p[] = {.01, .02, .03, .005, .2}, q[] = {.03, .04, .05};
+  static const double expected[][5] = {{.04, .06, .06, .025, .2},
+                                       {.04, .06, .06, .025, .2},
+                                       {.025, .0333333333, .0375, .025, .2},
+                                       {.0570833333, .0761111111, .085625, .0570833333, .4566666667}};
+  static const double of_q[] = {.09, .05, .05};
+  for (int how = MG_HOLM; how <= MG_BY; how++) {
+    double a[5];
+    assert_int_equal(mg_adjust((mg_correction)how, p, a, 5, NULL), MG_OK);
+    for (int i = 0; i < 5; i++) assert_digits(a[i], expected[how][i], 10);
+    if (how == MG_BY) continue;
+    double b[3] = {q[0], q[1], q[2]}; /* in place */
+    assert_int_equal(mg_adjust((mg_correction)how, b, b, 3, NULL), MG_OK);
+    for (int i = 0; i < 3; i++) assert_digits(b[i], of_q[how], 12);
+  }
+  double wrong[] = {.1, NAN}, ones[] = {1, 1, 0};
+  mg_error e = {0};
+  assert_int_equal(mg_adjust(MG_HOLM, wrong, wrong, 2, &e), MG_ARG);
+  assert_non_null(strstr(e.text, "p value 2"));
+  assert_int_equal(mg_adjust(MG_BH, NULL, NULL, 0, NULL), MG_OK);
+  assert_int_equal(mg_adjust(MG_HOLM, ones, ones, 3, NULL), MG_OK);
+  assert_true(ones[0] == 1 && ones[1] == 1 && ones[2] == 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(robust),    cmocka_unit_test(refuses_fewer_than_two), cmocka_unit_test(single_cases),
+      cmocka_unit_test(resampled), cmocka_unit_test(corrections),
+  };
+  return run_all(tests);
+}
