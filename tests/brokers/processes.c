@@ -1,0 +1,127 @@
+/* Folders, ports, programs, certificates. */
+#include "tests/brokers/brokers.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_FOLDERS = 64 };
+static char folders[MAX_FOLDERS][MG_TEST_PATH_BYTES];
+static int folder_count;
+static pid_t folders_of; /* a forked child leaves them alone */
+
+static void remove_folders(void) {
+  if (getpid() != folders_of) return;
+  for (int i = 0; i < folder_count; i++) {
+    const char *argv[] = {"rm", "-rf", "--", folders[i], NULL};
+    (void)mg_test_run(argv, 10000, NULL, 0);
+  }
+  folder_count = 0;
+}
+
+bool mg_test_folder(char out[MG_TEST_PATH_BYTES]) {
+  const char *below = getenv("TMPDIR");
+  if (folder_count == MAX_FOLDERS) return false;
+  if (folder_count == 0 && folders_of != getpid()) {
+    folders_of = getpid();
+    (void)atexit(remove_folders);
+  }
+  int n = snprintf(out, MG_TEST_PATH_BYTES, "%s/mguard-test-XXXXXX", below != NULL && below[0] != '\0' ? below : "/tmp");
+  if (n < 0 || n >= 80 || mkdtemp(out) == NULL) { /* unix sockets below it must fit in 107 bytes */
+    fprintf(stderr, "cannot make a folder %s: %s\n", out, strerror(errno));
+    return false;
+  }
+  memcpy(folders[folder_count++], out, MG_TEST_PATH_BYTES);
+  return true;
+}
+
+static bool is_free(int port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  bool ok = bind(fd, (const struct sockaddr *)&a, sizeof a) == 0;
+  close(fd);
+  return ok;
+}
+
+int mg_test_port(void) {
+  /* Below the ports that the system gives to outgoing connections. */
+  for (int i = 0; i < 200; i++) {
+    int port = 12000 + (int)(mg_random64() % 10000);
+    if (is_free(port) && is_free(port + 10000)) return port;
+  }
+  fprintf(stderr, "no free port found\n");
+  return 0;
+}
+
+int mg_test_run(const char *const *argv, int wait_ms, char *out, size_t size) {
+  int ends[2];
+  size_t len = 0;
+  if (size > 0) out[0] = '\0';
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    int null = open("/dev/null", O_RDONLY);
+    if (null >= 0) (void)dup2(null, 0);
+    (void)dup2(ends[1], 1);
+    (void)dup2(ends[1], 2);
+    (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+  }
+  close(ends[1]);
+  mg_ms end = mg_now_ms() + wait_ms;
+  char ignored[4096];
+  while (pid > 0) {
+    struct pollfd p = {.fd = ends[0], .events = POLLIN};
+    int ready = poll(&p, 1, mg_until_ms(end));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) {
+      (void)kill(pid, SIGKILL);
+      break;
+    }
+    bool room = size > 0 && len < size - 1;
+    ssize_t n = read(ends[0], room ? out + len : ignored, room ? size - 1 - len : sizeof ignored);
+    if (n <= 0) break;
+    if (room) len += (size_t)n;
+  }
+  close(ends[0]);
+  int status = -1;
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  while (len > 0 && (out[len - 1] == '\n' || out[len - 1] == '\r')) len--;
+  if (size > 0) out[len] = '\0';
+  return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool shell(const char *folder, const char *script) {
+  char out[2000];
+  const char *argv[] = {"sh", "-ec", script, "sh", folder, NULL};
+  if (mg_test_run(argv, 30000, out, sizeof out) == 0) return true;
+  fprintf(stderr, "cannot make certificates: %s\n", out);
+  return false;
+}
+
+bool mg_test_certificates(const char *folder) {
+  return shell(folder,
+               "cd \"$1\"\n"
+               "new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n"
+               "for ca in ca other-ca; do\n"
+               "  openssl req -x509 $new -subj \"/CN=$ca\" -keyout $ca.key -out $ca.crt\n"
+               "done\n"
+               "printf 'subjectAltName=DNS:localhost,DNS:broker.test,IP:127.0.0.1\\n' > names\n"
+               "for who in server client; do\n"
+               "  openssl req $new -subj \"/CN=$who\" -keyout $who.key -out $who.csr\n"
+               "  openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.crt\n"
+               "done\n");
+}
