@@ -1,5 +1,5 @@
 #include "judge/sketch.h"
-#include "judge/stats/random.h"
+#include "base/philox.h"
 #include "tests/judge/near.h"
 
 #include <float.h>
@@ -25,13 +25,14 @@ static void quantiles_within_the_error(void **state) {
   enum { N = 5000 };
   static double values[N];
   static const double errors[] = {.001, .01, .25}, qs[] = {0, .001, .1, .5, .9, .95, .999, 1};
-  mg_random random = {3};
+  mg_philox random;
+  mg_philox_init(&random, 3, 0, 0);
   print_message("seed 3\n");
   for (size_t k = 0; k < LENGTH(errors); k++) {
     mg_sketch s;
     assert_int_equal(mg_sketch_init(&s, errors[k], NULL), MG_OK);
     for (int i = 0; i < N; i++) {
-      values[i] = i % 10 == 0 ? 0 : exp(20 * mg_random_unit(&random) - 10) * (i % 3 ? 1 : -1);
+      values[i] = i % 10 == 0 ? 0 : exp(20 * mg_philox_double(&random) - 10) * (i % 3 ? 1 : -1);
       assert_int_equal(mg_sketch_add(&s, values[i], NULL), MG_OK);
     }
     qsort(values, N, sizeof *values, by_value);
@@ -63,16 +64,17 @@ static void merging_is_exact(void **state) {
   (void)state;
   static seen whole_seen, merged_seen, sent_seen;
   mg_sketch whole, part[5], merged, sent;
-  mg_random random = {4};
+  mg_philox random;
+  mg_philox_init(&random, 4, 0, 0);
   print_message("seed 4\n");
   mg_sketch_init(&whole, .01, NULL);
   mg_sketch_init(&merged, .01, NULL);
   mg_sketch_init(&sent, .01, NULL);
   for (int i = 0; i < 5; i++) mg_sketch_init(&part[i], .01, NULL);
   for (int i = 0; i < 3000; i++) {
-    double v = exp(30 * mg_random_unit(&random) - 15) * (mg_random_below(&random, 4) ? 1 : -1);
+    double v = exp(30 * mg_philox_double(&random) - 15) * (mg_philox_below(&random, 4) ? 1 : -1);
     mg_sketch_add(&whole, v, NULL);
-    mg_sketch_add(&part[mg_random_below(&random, 4)], v, NULL); /* part 4 stays empty */
+    mg_sketch_add(&part[mg_philox_below(&random, 4)], v, NULL); /* part 4 stays empty */
   }
   static const int order[] = {3, 4, 0, 2, 1};
   for (int i = 0; i < 5; i++) assert_int_equal(mg_sketch_merge(&merged, &part[order[i]], NULL), MG_OK);

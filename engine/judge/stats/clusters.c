@@ -1,7 +1,7 @@
 #include "judge/stats/clusters.h"
 
+#include "base/philox.h"
 #include "judge/stats/distributions.h"
-#include "judge/stats/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,11 +59,12 @@ mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double lev
   size_t groups = 0;
   for (size_t i = 0; i < count; i++)
     if (clusters[i].n) used[groups++] = &clusters[i];
-  mg_random random = {seed};
+  mg_philox random;
   for (size_t k = 0; k < resamples; k++) {
+    mg_philox_init(&random, seed, 0, k); /* a stream each, for one has 2^34 words */
     double sum = 0, n = 0;
     for (size_t i = 0; i < groups; i++) {
-      const mg_cluster *c = used[mg_random_below(&random, groups)];
+      const mg_cluster *c = used[mg_philox_below(&random, groups)];
       sum += cluster_sum(c);
       n += (double)c->n;
     }

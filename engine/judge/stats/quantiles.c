@@ -1,7 +1,7 @@
 #include "judge/stats/quantiles.h"
 
+#include "base/philox.h"
 #include "judge/stats/distributions.h"
-#include "judge/stats/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -94,10 +94,11 @@ mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t
   qsort(cand, n, sizeof *cand, by_placed_value);
   double rank = fmax(1, ceil(q * (double)n - 1e-9));
   *ratio = drawn_quantile(cand, draws, n, rank) / drawn_quantile(base, draws, n, rank);
-  mg_random random = {seed};
+  mg_philox random;
   for (size_t k = 0; k < resamples; k++) {
+    mg_philox_init(&random, seed, 0, k); /* a stream each, for one has 2^34 words */
     for (size_t i = 0; i < n; i++) draws[i] = 0;
-    for (size_t i = 0; i < n; i++) draws[mg_random_below(&random, n)]++;
+    for (size_t i = 0; i < n; i++) draws[mg_philox_below(&random, n)]++;
     ratios[k] = drawn_quantile(cand, draws, n, rank) / drawn_quantile(base, draws, n, rank);
   }
   qsort(ratios, resamples, sizeof *ratios, by_value);

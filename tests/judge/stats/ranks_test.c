@@ -1,7 +1,7 @@
 #include "judge/stats/ranks.h"
 #include "judge/stats/quantiles.h"
-#include "judge/stats/random.h"
 #include "judge/stats/sampling.h"
+#include "base/philox.h"
 #include "tests/judge/near.h"
 
 #include <stdlib.h>
@@ -32,13 +32,14 @@ static int by_value(const void *a, const void *b) {
 /* All 2^n signs and all averages, made and sorted, against the counting of the source. */
 static void signed_rank_by_enumeration(void **state) {
   (void)state;
-  mg_random random = {7};
+  mg_philox random;
+  mg_philox_init(&random, 7, 0, 0);
   print_message("seed 7\n");
   for (int n = 1; n <= 12; n++) {
     double base[12], cand[12], d[12], size[12], averages[78];
     for (int i = 0; i < n; i++) {
       base[i] = 1;
-      cand[i] = exp(d[i] = mg_random_unit(&random) - .3);
+      cand[i] = exp(d[i] = mg_philox_double(&random) - .3);
       d[i] = log(cand[i]);
       size[i] = fabs(d[i]);
     }
@@ -72,14 +73,15 @@ static void signed_rank_by_enumeration(void **state) {
 
 static void mann_whitney_by_enumeration(void **state) {
   (void)state;
-  mg_random random = {8};
+  mg_philox random;
+  mg_philox_init(&random, 8, 0, 0);
   print_message("seed 8\n");
   for (int n1 = 1; n1 <= 6; n1++)
     for (int n2 = 1; n2 <= 6; n2++) {
       double x[6], y[6], differences[36];
       int w = 0, at_most = 0, at_least = 0, all = 0, count = 0;
-      for (int i = 0; i < n1; i++) x[i] = mg_random_unit(&random);
-      for (int j = 0; j < n2; j++) y[j] = mg_random_unit(&random) + .2;
+      for (int i = 0; i < n1; i++) x[i] = mg_philox_double(&random);
+      for (int j = 0; j < n2; j++) y[j] = mg_philox_double(&random) + .2;
       for (int i = 0; i < n1; i++)
         for (int j = 0; j < n2; j++) {
           w += y[j] > x[i];
@@ -160,10 +162,11 @@ static void quantile_ranks(void **state) {
 static void quantile_ratios(void **state) {
   (void)state;
   double base[2000], cand[2000], ratio, again;
-  mg_random random = {11};
+  mg_philox random;
+  mg_philox_init(&random, 11, 0, 0);
   print_message("seeds 11 and 5\n");
   for (int i = 0; i < 2000; i++) {
-    base[i] = -log(1 - mg_random_unit(&random)) + .1;
+    base[i] = -log(1 - mg_philox_double(&random)) + .1;
     cand[i] = base[i] * 1.2;
   }
   mg_interval i, j;
@@ -171,7 +174,7 @@ static void quantile_ratios(void **state) {
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 500, 5, &ratio, &i, NULL), MG_OK);
   assert_digits(ratio, 1.2, 12);
   assert_interval(i, 1.2, 1.2, 12);
-  for (int k = 0; k < 2000; k++) cand[k] = -log(1 - mg_random_unit(&random)) + .1;
+  for (int k = 0; k < 2000; k++) cand[k] = -log(1 - mg_philox_double(&random)) + .1;
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 500, 5, &ratio, &i, NULL), MG_OK);
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 500, 5, &again, &j, NULL), MG_OK);
   assert_true(i.low == j.low && i.high == j.high && ratio == again);

@@ -1,7 +1,7 @@
 #include "judge/stats/sequential.h"
 #include "judge/stats/anytime.h"
 #include "judge/stats/distributions.h"
-#include "judge/stats/random.h"
+#include "base/philox.h"
 #include "tests/judge/near.h"
 
 static void constants(void **state) {
@@ -51,13 +51,14 @@ static void many_and_uneven_looks(void **state) {
 static void error_agrees_with_simulation(void **state) {
   (void)state;
   double t[] = {.15, .5, .6, 1}, z[] = {2.3, 2.1, 2.4, 2.05};
-  mg_random random = {20250101};
+  mg_philox random;
+  mg_philox_init(&random, 20250101, 0, 0);
   int hits = 0, runs = 200000;
   print_message("seed 20250101\n");
   for (int r = 0; r < runs; r++) {
     double s = 0, before = 0;
     for (int k = 0; k < 4; k++) {
-      s += mg_normal_quantile(mg_random_unit(&random) + 0x1p-54) * sqrt(t[k] - before);
+      s += mg_normal_quantile(mg_philox_double(&random) + 0x1p-54) * sqrt(t[k] - before);
       before = t[k];
       if (fabs(s) <= z[k] * sqrt(t[k])) continue;
       hits++;
