@@ -22,12 +22,14 @@ endif
 CC ?= cc
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 COMMON := -std=c11 -D_GNU_SOURCE -Iengine -I. $(PKG_CFLAGS) -DMG_VERSION='"$(VERSION)"' -fPIC -pthread
-FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+# The program is optimised over all files (a case is a few hundred nanoseconds of small functions); the tests link the same objects plainly.
+FLAGS_release := -O2 -g -flto=auto -ffat-lto-objects -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 FLAGS_asan := -O1 -g -fsanitize=address -fno-omit-frame-pointer
 FLAGS_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
 FLAGS_tsan := -O1 -g -fsanitize=thread
 CFLAGS += $(COMMON) $(WARN) $(FLAGS_$(MODE))
 LINK_release := -pie -Wl,-z,relro,-z,now
+LTO_release := -O2 -flto=auto -fuse-linker-plugin
 LINK_asan := -fsanitize=address
 LINK_ubsan := -fsanitize=undefined
 LINK_tsan := -fsanitize=thread
@@ -58,19 +60,19 @@ $(B)/obj/lua_modules.o: $(B)/lua_modules.c
 
 $(B)/libmguard.a: $(LIB_OBJ)
 	rm -f $@
-	ar rcs $@ $^
+	gcc-ar rcs $@ $^
 
 STATIC_LUA = -Wl,--whole-archive $(LUA_STATIC) -Wl,--no-whole-archive -Wl,-E
 $(B)/mguard: $(B)/obj/engine/cli/main.o $(B)/libmguard.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LUA) $(PKG_LIBS)
+	$(CC) $(LDFLAGS) $(LTO_$(MODE)) -o $@ $^ $(STATIC_LUA) $(PKG_LIBS)
 
 $(B)/lua/mguard/core.so: $(B)/libmguard.a
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ -Wl,-u,luaopen_mguard_core $^ $(PKG_LIBS)
+	$(CC) $(filter-out -pie,$(LDFLAGS)) -fno-lto -shared -o $@ -Wl,-u,luaopen_mguard_core $^ $(PKG_LIBS)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(TEST_LIB_OBJ) $(B)/libmguard.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libmguard.a $(STATIC_LUA) -lcmocka $(PKG_LIBS)
+	$(CC) $(LDFLAGS) -fno-lto -o $@ $(filter %.o,$^) $(B)/libmguard.a $(STATIC_LUA) -lcmocka $(PKG_LIBS)
 
 tests: $(TEST_BIN)
 

@@ -119,17 +119,37 @@ static void record_labels(mg_runner *r, uint32_t index) {
 
 /* ---- opening ---- */
 
+/* Functions that are called for every case stand at fixed places of the checks' stack, below all else: a lookup by reference would cost more. */
+enum { AT_GENERATE = 1, AT_G, AT_CLAUSES };
+enum { CHECK = 0, TRANSFORM, GIVEN, PLACES };
+static int place(int clause, int what) { return AT_CLAUSES + PLACES * (clause - 1) + what; }
+
+static mg_err put_in_place(mg_runner *r, mg_error *e) {
+  lua_State *L = mg_script_lua(r->script);
+  lua_settop(L, 0);
+  if (!lua_checkstack(L, 256 + PLACES * (MG_MAX_CLAUSES + 1))) return mg_fail(e, MG_NOMEM, "memory ended");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.generate);
+  mg_generator_push(L, &r->generator, r->checks.size);
+  for (int i = 1; i < r->checks.count; i++) {
+    const int refs[PLACES] = {r->checks.checks[i].check, r->checks.checks[i].transform, r->checks.checks[i].given};
+    for (int k = 0; k < PLACES; k++) {
+      if (refs[k] > 0) lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
+      else lua_pushnil(L);
+    }
+  }
+  r->base = lua_gettop(L);
+  return MG_OK;
+}
+
 mg_err mg_runner_open(mg_runner *r, mg_error *e) {
   r->script = mg_script_new(0);
   if (r->script == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
   mg_err err = mg_checks_load(&r->checks, r->script, r->path, r->overrides, e);
   if (err != MG_OK) return err;
-  lua_State *L = mg_script_lua(r->script);
-  mg_generator_push(L, &r->generator, r->checks.size);
-  r->g = luaL_ref(L, LUA_REGISTRYINDEX);
   err = mg_checks_hook(&r->checks, "setup", e);
   if (err != MG_OK) return mg_fail_in(e, "setup");
   err = mg_script_commit(r->script, e);
+  if (err == MG_OK) err = put_in_place(r, e);
   if (err != MG_OK || r->digester != NULL) return err;
   const char *names[MG_MAX_CLAUSES] = {NULL};
   for (int i = 1; i < r->checks.count; i++) names[i - 1] = r->checks.clauses[i].name;
@@ -210,8 +230,8 @@ static mg_err push_with(mg_runner *r, int function, const mg_tape *first, const 
   if (first != NULL) {
     err = mg_tape_push(first, r->script, function, e);
     if (err == MG_OK) {
-      err = mg_tape_push(rest, r->script, LUA_NOREF, e);
-      if (err != MG_OK) lua_pop(mg_script_lua(r->script), (int)first->values + 1);
+      err = mg_tape_push(rest, r->script, 0, e);
+      if (err != MG_OK) lua_pop(mg_script_lua(r->script), (int)first->values + (function != 0));
     }
     *nargs = (int)(first->values + rest->values);
   } else {
@@ -220,6 +240,13 @@ static mg_err push_with(mg_runner *r, int function, const mg_tape *first, const 
   }
   r->running = NULL;
   return err;
+}
+
+/* What stands above top becomes the tape's values, and stays where it is: the tape borrows its strings. */
+static mg_err read_results(mg_runner *r, mg_tape *t, int top, mg_error *e) {
+  lua_State *L = mg_script_lua(r->script);
+  if (lua_gettop(L) > 100 && !lua_checkstack(L, 128)) return mg_fail(e, MG_NOMEM, "too many values");
+  return mg_tape_read_top(t, L, lua_gettop(L) - top, e);
 }
 
 static void fault_text(mg_runner *r, const char *what, uint64_t case_number, mg_err err, mg_error *e) {
@@ -242,13 +269,13 @@ static mg_err make_args(mg_runner *r, uint64_t case_number, mg_slice input, mg_e
   lua_State *L = mg_script_lua(r->script);
   mg_generator_begin(&r->generator, r->seed, case_number, 0);
   mg_script_reseed(r->script, r->seed, case_number, RANDOM_CHECKS);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.generate);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->g);
-  int top = lua_gettop(L) - 2;
+  int top = r->base;
+  lua_pushvalue(L, AT_GENERATE);
+  lua_pushvalue(L, AT_G);
   mg_err err = checks_call(r, 1, LUA_MULTRET, e);
   if (err != MG_OK) return r->generator.discarded && err == MG_ARG ? MG_OK : err;
   if (r->generator.discarded) return MG_OK;
-  return mg_tape_read_top(&r->args, L, lua_gettop(L) - top, e);
+  return read_results(r, &r->args, top, e);
 }
 
 /* given(args): false makes the clause not applicable. */
@@ -258,7 +285,7 @@ static mg_err applies(mg_runner *r, int clause, const char **what, mg_error *e) 
   if (c->given <= 0) return MG_OK;
   *what = "given";
   int nargs;
-  mg_err err = push_with(r, c->given, NULL, &r->args, &nargs, e);
+  mg_err err = push_with(r, place(clause, GIVEN), NULL, &r->args, &nargs, e);
   if (err == MG_OK) err = checks_call(r, nargs, 1, e);
   if (err != MG_OK) return err;
   lua_State *L = mg_script_lua(r->script);
@@ -273,9 +300,9 @@ static mg_err transform(mg_runner *r, int clause, int relation, uint64_t case_nu
   mg_generator_begin(&r->generator, r->seed, case_number, 1 + (uint32_t)relation);
   mg_script_reseed(r->script, r->seed, case_number, RANDOM_CHECKS + 1 + (uint32_t)relation);
   int top = lua_gettop(L), nargs;
-  mg_err err = push_with(r, r->checks.checks[clause].transform, NULL, &r->args, &nargs, e);
+  mg_err err = push_with(r, place(clause, TRANSFORM), NULL, &r->args, &nargs, e);
   if (err != MG_OK) return err;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->g);
+  lua_pushvalue(L, AT_G);
   lua_insert(L, -nargs - 1);
   bool before = r->generator.discarded;
   r->generator.discarded = false;
@@ -287,7 +314,7 @@ static mg_err transform(mg_runner *r, int clause, int relation, uint64_t case_nu
     r->applies[clause] = false;
     return MG_OK;
   }
-  return err == MG_OK ? mg_tape_read_top(&r->args2[clause], L, lua_gettop(L) - top, e) : err;
+  return err == MG_OK ? read_results(r, &r->args2[clause], top, e) : err;
 }
 
 /* Arguments of the case and of its relations. MG_OK, also where discarded. */
@@ -327,11 +354,13 @@ typedef struct verdict {
 static void read_verdict(mg_runner *r, verdict *v) {
   lua_State *L = mg_script_lua(r->script);
   v->holds = lua_toboolean(L, -2);
-  v->message[0] = '\0';
-  if (!v->holds) {
-    if (lua_type(L, -1) == LUA_TSTRING) (void)snprintf(v->message, sizeof v->message, "%s", lua_tostring(L, -1));
-    else if (lua_isnil(L, -2)) (void)snprintf(v->message, sizeof v->message, "it returned nil, which counts as false");
+  if (v->holds) {
+    lua_pop(L, 2);
+    return;
   }
+  v->message[0] = '\0';
+  if (lua_type(L, -1) == LUA_TSTRING) (void)snprintf(v->message, sizeof v->message, "%s", lua_tostring(L, -1));
+  else if (lua_isnil(L, -2)) (void)snprintf(v->message, sizeof v->message, "it returned nil, which counts as false");
   lua_pop(L, 2);
 }
 
@@ -345,7 +374,7 @@ static void check_property(mg_runner *r, int clause, uint64_t case_number, const
   mg_error e;
   int nargs;
   mg_script_reseed(r->script, r->seed, case_number, RANDOM_CLAUSE + (uint32_t)clause);
-  mg_err err = push_with(r, r->checks.checks[clause].check, out, args, &nargs, &e);
+  mg_err err = push_with(r, place(clause, CHECK), out, args, &nargs, &e);
   if (err == MG_OK) err = checks_call(r, nargs, 2, &e);
   if (err != MG_OK) clause_error(v, err, &e);
   else read_verdict(r, v);
@@ -485,7 +514,8 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
       if (r->explain) record_violation(r, index, case_number, role, i, r->applies[i] ? "not reached" : "does not apply", false, NULL, NULL);
       continue;
     }
-    verdict v = {.holds = true, .stopped = MG_OK};
+    verdict v; /* its kilobyte of text is not cleared for every clause of every case */
+    v.stopped = MG_OK;
     if (relation) check_relation(r, i, case_number, &v);
     else check_property(r, i, case_number, &r->out, &r->args, &v);
     if (v.stopped == MG_TIMEOUT || r->stop) {
@@ -514,7 +544,7 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
   if (err != MG_OK) {
     record_fault(r, index, e->text);
     calm(r);
-    lua_settop(L, 0);
+    lua_settop(L, r->base);
     return err;
   }
   calm(r);
@@ -547,7 +577,7 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
   s->digest_high = r->sum.high;
   atomic_store_explicit(&s->done, index + 1, memory_order_release);
   atomic_store_explicit(&s->baseline_done, 0, memory_order_release);
-  lua_settop(L, 0);
+  lua_settop(L, r->base);
   mg_script_restore(r->script);
   return MG_OK;
 }
@@ -556,7 +586,7 @@ mg_err mg_runner_preflight(mg_runner *r, uint64_t seed, uint64_t case_number, mg
   if (r->checks.generate <= 0) return MG_OK;
   r->seed = seed;
   mg_err err = prepare_case(r, case_number, (mg_slice){NULL, 0}, e);
-  lua_settop(mg_script_lua(r->script), 0);
+  lua_settop(mg_script_lua(r->script), r->base);
   mg_script_restore(r->script);
   calm(r);
   return err;

@@ -20,7 +20,7 @@ typedef struct mg_runner {
   mg_script *script;                   /* of the checks */
   mg_checks checks;
   mg_generator generator;
-  int g;                               /* reference */
+  int base;                            /* the checks' functions stand on their stack up to here, see place() */
   mg_implementation *roles[MG_ROLES];  /* NULL: none, or not loaded */
   char names[MG_ROLES][MG_NAME_MAX + 1];
   uint32_t memory_mb;

@@ -10,10 +10,9 @@
 #define MAX_DOCS (MG_MAX_CLAUSES + 1) /* answers of one case that are kept */
 
 struct mg_implementation {
-  /* a function in a state of its own */
+  /* a function in a state of its own: it stands at index 1 of that stack */
   mg_script *script;
   mg_checks checks; /* of a plain function: the script, loaded again */
-  int function;
   /* or a child */
   mg_child *child;
   bool once, text_in, text_out;
@@ -89,9 +88,7 @@ static mg_err open_lua(mg_implementation *i, const char *path, mg_error *e) {
   lua_pushcfunction(L, load_file);
   lua_pushstring(L, path);
   lua_pushstring(L, shown_path(path, cwd, sizeof cwd));
-  mg_err err = mg_script_call(i->script, 2, 1, e);
-  if (err == MG_OK) i->function = luaL_ref(L, LUA_REGISTRYINDEX);
-  return err;
+  return mg_script_call(i->script, 2, 1, e);
 }
 
 static mg_err open_function(mg_implementation *i, const mg_implementation_config *c, mg_error *e) {
@@ -101,8 +98,8 @@ static mg_err open_function(mg_implementation *i, const mg_implementation_config
   if (err == MG_OK) err = mg_checks_implementation(&i->checks, c->name, e);
   if (err != MG_OK) return err;
   bool found = lua_getfield(L, -1, "call") == LUA_TFUNCTION;
-  if (found) i->function = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_settop(L, 0);
+  lua_replace(L, 1);
+  lua_settop(L, 1);
   return found ? MG_OK : mg_fail(e, MG_ARG, "implementation \"%s\" is no function", c->name);
 }
 
@@ -171,7 +168,6 @@ mg_err mg_implementation_open(mg_implementation **out, const mg_implementation_c
     err = mg_fail(e, MG_NOMEM, "memory ended");
     goto out;
   }
-  i->function = LUA_NOREF;
   lua_getfield(L, -1, "kind");
   const char *kind = lua_tostring(L, -1);
   lua_pop(L, 1); /* the spec keeps it */
@@ -207,7 +203,7 @@ out:
 
 static mg_err call_function(mg_implementation *i, const mg_tape *args, mg_tape *out, mg_error *e) {
   lua_State *L = mg_script_lua(i->script);
-  mg_err err = mg_tape_push(args, i->script, i->function, e);
+  mg_err err = mg_tape_push(args, i->script, 1, e);
   if (err != MG_OK) return err;
   err = mg_script_call(i->script, (int)args->values, 1, e);
   if (err != MG_OK) return err;
@@ -304,7 +300,7 @@ void mg_implementation_rest(mg_implementation *i) {
   }
   i->answers = 0;
   if (i->script != NULL) {
-    lua_settop(mg_script_lua(i->script), 0);
+    lua_settop(mg_script_lua(i->script), 1);
     mg_script_restore(i->script);
   }
 }

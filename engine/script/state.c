@@ -142,6 +142,10 @@ mg_script *mg_script_new(size_t memory_bytes) {
     mg_script_free(s);
     return NULL;
   }
+  if (!lua_checkstack(s->L, 256)) { /* so that callers may push a few values without asking each time */
+    mg_script_free(s);
+    return NULL;
+  }
   s->limit = memory_bytes;
   return s;
 }

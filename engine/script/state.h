@@ -13,7 +13,8 @@
 typedef struct mg_script mg_script;
 struct lua_State;
 
-/* All standard libraries, the modules of lua/mguard/ and mguard.core. memory_bytes 0: no limit. NULL where memory ended. */
+/* All standard libraries, the modules of lua/mguard/ and mguard.core. memory_bytes 0: no limit. NULL where memory ended.
+ * The empty stack has room for 256 values; after calls with many results ask lua_checkstack. */
 mg_script *mg_script_new(size_t memory_bytes);
 void mg_script_free(mg_script *s);
 struct lua_State *mg_script_lua(mg_script *s);

@@ -197,6 +197,13 @@ static bool read_value(reader *r, int idx, int depth) {
 }
 
 mg_err mg_tape_read(mg_tape *t, lua_State *L, int idx, mg_error *e) {
+  if (lua_isinteger(L, idx)) { /* the commonest value, without the machinery below */
+    mg_cell *c = mg_tape_add(t, MG_CELL_INT);
+    if (c == NULL) return mg_fail(e, MG_NOMEM, "memory ended while a value was copied");
+    c->u.integer = lua_tointeger(L, idx);
+    t->values++;
+    return MG_OK;
+  }
   idx = lua_absindex(L, idx);
   int top = lua_gettop(L);
   size_t len = t->len;
@@ -279,7 +286,7 @@ static const mg_cell *build(const mg_cell *c, lua_State *L) {
 }
 
 int mg_tape_build(const mg_tape *t, lua_State *L) {
-  luaL_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 4, "too many values");
+  if (t->values > 8) luaL_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 8, "too many values");
   const mg_cell *c = t->cells;
   for (size_t i = 0; i < t->values; i++) c = build(c, L);
   return (int)t->values;
@@ -293,8 +300,12 @@ static int build_protected(lua_State *L) {
 
 mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
   lua_State *L = mg_script_lua(s);
-  if (!lua_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 8)) return mg_fail(e, MG_NOMEM, "too many arguments");
-  if (function != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+  if (t->values > 8 && !lua_checkstack(L, (int)(t->values < 10000 ? t->values : 10000) + 8)) return mg_fail(e, MG_NOMEM, "too many arguments");
+  if (function != 0) lua_pushvalue(L, function);
+  if (t->len == 1 && t->cells[0].kind == MG_CELL_INT) { /* the shortest way for the commonest of small cases */
+    lua_pushinteger(L, t->cells[0].u.integer);
+    return MG_OK;
+  }
   bool plain = true; /* numbers and the like need no memory, so no protection */
   for (size_t i = 0; i < t->len && plain; i++) plain = t->cells[i].kind <= MG_CELL_FLOAT;
   if (plain) {
@@ -304,7 +315,7 @@ mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
   lua_pushcfunction(L, build_protected);
   lua_pushlightuserdata(L, (void *)(uintptr_t)t);
   mg_err err = mg_script_call(s, 1, (int)t->values, e);
-  if (err != MG_OK && function != LUA_NOREF) lua_pop(L, 1);
+  if (err != MG_OK && function != 0) lua_pop(L, 1);
   return err;
 }
 

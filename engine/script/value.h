@@ -60,7 +60,7 @@ mg_err mg_tape_read_top(mg_tape *t, struct lua_State *L, int count, mg_error *e)
 /* Pushes all top-level values. May raise (memory): call it inside a protected call. Returns how many. */
 int mg_tape_build(const mg_tape *t, struct lua_State *L);
 bool mg_tape_has_tables(const mg_tape *t);
-/* Pushes the function (a registry reference, or LUA_NOREF for none) and then all values, in a protected call where one is needed: memory limits come back as MG_NOMEM and
+/* Pushes the value at stack index `function` (0: none) and then all values, in a protected call where one is needed: memory limits come back as MG_NOMEM and
  * leave the stack as it was. */
 mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e);
 
