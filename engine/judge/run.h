@@ -44,7 +44,7 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   double cases_per_second; /* over the last seconds */
   const mg_tally *tally;
   mg_digest digest;
-  const mg_stored_violation *violations; /* by clause, role, then case: the lowest violation_cap cases of each, those not shared first */
+  const mg_stored_violation *violations; /* by clause, candidate first, then case: the lowest violation_cap cases of each, those not shared first */
   size_t violation_count;
   uint64_t repeated_cases;
   const mg_different *different;
