@@ -35,7 +35,7 @@ int mg_args_parse(mg_args *out, const mg_command *c, int argc, char **argv) {
   memset(out, 0, sizeof *out);
   memset(options, 0, sizeof options);
   int n = 0;
-  for (; c->flags[n].name != NULL && n < MG_MAX_FLAGS; n++) {
+  for (; n < MG_MAX_FLAGS && c->flags[n].name != NULL; n++) {
     options[n] = (struct option){c->flags[n].name, c->flags[n].value != NULL ? required_argument : no_argument, NULL, 256 + n};
   }
   options[n] = (struct option){"help", no_argument, NULL, 'h'};
