@@ -47,7 +47,9 @@ static mg_job *take_apart(mg_seat *s) {
   mg_job *over = NULL;
   s->bundle = NULL;
   for (int i = b->count - 1; i >= 0; i--) {
-    if (mg_job_is_over(b->jobs[i])) {
+    if (b->jobs[i]->dropped) {
+      mg_job_free(b->jobs[i]);
+    } else if (mg_job_is_over(b->jobs[i])) {
       b->jobs[i]->next = over;
       over = b->jobs[i];
     } else {
@@ -430,13 +432,15 @@ mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void
   return MG_OK;
 }
 
-void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)) {
+/* Takes the jobs that are chosen out of those that wait. */
+static mg_job *take_chosen(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun)) {
   mg_job *taken = NULL, **end = &taken, *all = p->waiting;
   p->waiting = NULL;
   p->waiting_count = 0;
   for (mg_job *next; all != NULL; all = next) {
     next = all->next;
-    if (all->done > 0 || all->role == MG_CANDIDATE) {
+    bool halfway = all->done > 0 || all->role == MG_CANDIDATE;
+    if (wanted == NULL ? halfway : !wanted(p->config.owner, all->owner, halfway)) {
       put_last(p, all);
     } else {
       all->next = NULL;
@@ -444,12 +448,39 @@ void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)
       end = &all->next;
     }
   }
+  return taken;
+}
+
+static void drop(mg_pool *p, mg_job *taken, void (*dropped)(void *owner, void *task_owner)) {
   while (taken != NULL) {
     mg_job *next = taken->next;
     void *task_owner = taken->owner;
     mg_job_free(taken);
     dropped(p->config.owner, task_owner);
     taken = next;
+  }
+}
+
+void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)) { drop(p, take_chosen(p, NULL), dropped); }
+
+void mg_pool_cancel(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun), void (*dropped)(void *owner, void *task_owner)) {
+  drop(p, take_chosen(p, wanted), dropped);
+  for (int i = 0; i < p->config.executors; i++) {
+    mg_seat *s = &p->seats[i];
+    int left = 0;
+    for (int k = 0; s->bundle != NULL && k < s->bundle->count; k++) {
+      mg_job *j = s->bundle->jobs[k];
+      if (!j->dropped && wanted(p->config.owner, j->owner, true)) {
+        j->dropped = true;
+        dropped(p->config.owner, j->owner);
+        j->owner = NULL;
+      }
+      left += !j->dropped;
+    }
+    if (s->bundle == NULL || left > 0 || s->killed) continue;
+    s->killed = true;
+    s->kill_kind = MG_DEATH_INNOCENT;
+    mg_proc_kill(s->proc);
   }
 }
 

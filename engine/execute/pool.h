@@ -40,6 +40,9 @@ mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config,
 mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void *task_owner, mg_error *e);
 /* Takes back tasks no executor has begun; calls dropped for each. */
 void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner));
+/* Drops the tasks that wanted says, waiting or (begun) with an executor, which is started anew where nothing else is left for it to do; dropped is called
+ * for each, finished for none. */
+void mg_pool_cancel(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun), void (*dropped)(void *owner, void *task_owner));
 int mg_pool_executors_up(const mg_pool *p);
 int mg_pool_idle(const mg_pool *p);      /* executors without work */
 size_t mg_pool_waiting(const mg_pool *p); /* tasks not begun */

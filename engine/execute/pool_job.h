@@ -17,6 +17,7 @@ typedef struct mg_job {
   mg_buf bytes;        /* as it goes to the executor */
   void *owner;
 
+  bool dropped;        /* nobody wants its result */
   bool begun;          /* an executor was given it */
   bool resumed;        /* was begun more than once: its digest is the coordinator's to compute */
   uint32_t done;       /* cases whose outcomes stand */

@@ -557,6 +557,37 @@ static void withdrawing_and_looking(void **state) {
   close_world(w);
 }
 
+static ending *unwanted;
+static bool is_unwanted(void *owner, void *task_owner, bool begun_already) {
+  (void)owner;
+  (void)begun_already;
+  return task_owner == unwanted;
+}
+
+static void cancelling(void **state) {
+  (void)state;
+  world *w = open_world("/ok", 1);
+  mg_task t = task_of("a", 0, 3, "hang@1:c"), u = task_of("b", 10, 3, "new");
+  t.case_timeout_ms = 60000;
+  ending *a = submit(w, 0, &t);
+  submit(w, 1, &u);
+  submit(w, 2, &u);
+  uint64_t at = 0;
+  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at) && at == 1);
+  unwanted = &w->endings[2];
+  mg_pool_cancel(w->pool, is_unwanted, on_dropped);
+  assert_int_equal(w->dropped, 1);
+  unwanted = a;
+  mg_pool_cancel(w->pool, is_unwanted, on_dropped);
+  assert_int_equal(w->dropped, 2);
+  assert_false(mg_pool_running(w->pool, a, &at));
+  RUN_UNTIL(w, w->endings[1].there);
+  assert_int_equal(w->finished, 1);
+  assert_int_equal(mg_pool_restarts(w->pool), 1);
+  assert_int_equal(w->failing, 0);
+  close_world(w);
+}
+
 static void closing_in_the_middle(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) { /* at different moments */
@@ -628,6 +659,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(executors_that_die_in_a_row, fresh_log),
       cmocka_unit_test_setup(junk_in_the_slot_stops_nobody, fresh_log),
       cmocka_unit_test_setup(withdrawing_and_looking, fresh_log),
+      cmocka_unit_test_setup(cancelling, fresh_log),
       cmocka_unit_test_setup(closing_in_the_middle, fresh_log),
       cmocka_unit_test_setup(no_descriptor_is_left, fresh_log),
   };
