@@ -58,8 +58,11 @@ static void a_failure_stays_until_it_is_cleared(void **state) {
   mg_buf_clear(&b);
   mg_buf_puts(&b, "x");
   assert_int_equal(b.len, 1);
-  assert_false(mg_buf_reserve(&b, SIZE_MAX / 4)); /* no such memory */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they end the program instead of returning NULL  \
+                                                                     */
+  assert_false(mg_buf_reserve(&b, SIZE_MAX / 4));                   /* no such memory */
   assert_true(b.failed);
+#endif
   mg_buf_fini(&b);
 }
 

@@ -291,7 +291,7 @@ static void tasks_are_checked(void **state) {
   REFUSED(t.count = MG_TASK_CASES + 1);
   REFUSED(t.first = UINT64_MAX);
   REFUSED(t.attempt = 0);
-  REFUSED(t.kind = (mg_task_kind)2);
+  REFUSED(t.kind = (mg_task_kind)(MG_TASK_EXPLAIN + 1));
   REFUSED(strcpy(t.run, ""));
   REFUSED(strcpy(t.run, "a/b"));
   REFUSED(strcpy(t.run, "a.b"));
