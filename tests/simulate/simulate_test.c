@@ -1,0 +1,141 @@
+#include "tests/simulate/simulate.h"
+
+#include "judge/stats/power.h"
+#include "tests/judge/near.h"
+
+#include <stdlib.h>
+
+/* A share from so many replicates may miss what it estimates by this much: four standard errors. */
+static double slack(double share, uint64_t replicates) {
+  return 4 * sqrt(share * (1 - share) / (double)replicates);
+}
+
+#define assert_at_least(actual, bound) near_check(fmin(actual, bound), bound, 0, #actual, __FILE__, __LINE__)
+#define assert_at_most(actual, bound) near_check(fmax(actual, bound), bound, 0, #actual, __FILE__, __LINE__)
+
+enum { TANGO, NEWCOMBE, BOOTSTRAP, BCA, BAYES, ANYTIME, TANG };
+
+static void paired_intervals_cover(void **state) {
+  (void)state;
+  static const struct { double p_b, p_c; uint64_t n; } grid[] = {{.02, .02, 50}, {.05, .02, 200}, {.1, .2, 200}, {.1, .1, 500}};
+  const uint64_t replicates = 2000;
+  for (uint32_t i = 0; i < LENGTH(grid); i++) {
+    simulate_coverage c[SIMULATE_PAIRED];
+    simulate_paired(1 + i, replicates, grid[i].n, grid[i].p_b, grid[i].p_c, .85 - grid[i].p_c, c);
+    double noise = slack(.95, replicates);
+    /* Score intervals oscillate around their level; the any-time one may never fall below it. */
+    assert_at_least(c[TANGO].coverage, .945 - noise);
+    assert_at_least(c[NEWCOMBE].coverage, .945 - noise);
+    assert_at_least(c[TANG].coverage, .945 - noise);
+    assert_at_least(c[ANYTIME].coverage, .95 - noise);
+    assert_true(c[ANYTIME].width > c[TANGO].width);
+    /* Bootstraps and Bayes are asymptotic: held to their level where there are 20 discordant pairs and more. */
+    if (grid[i].n * (grid[i].p_b + grid[i].p_c) < 20) continue;
+    assert_at_least(c[BOOTSTRAP].coverage, .93 - noise);
+    assert_at_least(c[BCA].coverage, .93 - noise);
+    assert_at_least(c[BAYES].coverage, .935 - noise);
+    assert_at_most(c[TANGO].coverage, .96 + noise);
+  }
+}
+
+static void unpaired_intervals_cover(void **state) {
+  (void)state;
+  enum { WILSON, CLOPPER, NEWCOMBE_2, AGRESTI, BAYES_2, KATZ, KOOPMAN, EITHER };
+  static const struct { double rate1, rate2; uint64_t n; } grid[] = {{.5, .5, 40}, {.9, .8, 100}, {.3, .1, 60}};
+  const uint64_t replicates = 2000;
+  for (uint32_t i = 0; i < LENGTH(grid); i++) {
+    simulate_coverage c[SIMULATE_UNPAIRED];
+    simulate_unpaired(20 + i, replicates, grid[i].n, grid[i].rate1, grid[i].rate2, c);
+    double noise = slack(.95, replicates);
+    assert_at_least(c[WILSON].coverage, .93 - noise);
+    assert_at_least(c[CLOPPER].coverage, .95 - noise);
+    for (int k = NEWCOMBE_2; k <= BAYES_2; k++) assert_at_least(c[k].coverage, .935 - noise);
+    assert_at_least(c[KOOPMAN].coverage, .935 - noise);
+    assert_at_least(c[EITHER].coverage, .935 - noise);
+    assert_at_most(c[WILSON].coverage, .97 + noise);
+  }
+}
+
+static void clusters_are_taken_into_account(void **state) {
+  (void)state;
+  simulate_coverage c[SIMULATE_CLUSTERED];
+  const uint64_t replicates = 300;
+  simulate_clustered(40, replicates, 40, .1, .1, c);
+  double noise = slack(.95, replicates);
+  assert_at_least(c[0].coverage, .94 - noise);
+  assert_at_least(c[1].coverage, .93 - noise);
+  assert_at_most(c[2].coverage, .85); /* and Tango alone would be wrong by far */
+}
+
+static mg_stop_plan rule(mg_stop_kind kind, mg_spending spending, double low, double high, uint64_t max) {
+  return (mg_stop_plan){.kind = kind, .max = max, .alpha = .05, .low = low, .high = high, .looks = 5, .spending = spending};
+}
+
+/* At the margin itself adopting is an error; each side may err with alpha/2 = .025. */
+static void false_adoption_at_the_margin(void **state) {
+  (void)state;
+  static const struct { double low, high, p_b, p_c; } goals[] = {
+      {-.02, INFINITY, .05, .03}, {0, INFINITY, .05, .05}, {-.04, .04, .03, .07}};
+  static const mg_stop_kind kinds[] = {MG_STOP_FIXED, MG_STOP_GROUP, MG_STOP_GROUP, MG_STOP_ANYTIME};
+  const uint64_t replicates = 2500;
+  uint32_t cell = 50;
+  for (size_t g = 0; g < LENGTH(goals); g++)
+    for (size_t k = 0; k < LENGTH(kinds); k++, cell++) {
+      mg_stop_plan plan = rule(kinds[k], k == 2 ? MG_SPEND_POCOCK : MG_SPEND_OBF, goals[g].low, goals[g].high, 512);
+      simulate_decisions d = simulate_stop(cell, replicates, &plan, goals[g].p_b, goals[g].p_c);
+      /* Tango's test is exact only in the limit: it may err by a tenth more. */
+      double allowed = kinds[k] == MG_STOP_ANYTIME ? .025 : .0275;
+      assert_at_most(d.adopted, allowed + slack(allowed, replicates));
+    }
+}
+
+static void power_as_predicted(void **state) {
+  (void)state;
+  static const struct { double low, high, p_b, p_c; uint64_t n; } cases[] = {
+      {-.02, INFINITY, .02, .02, 866}, {0, INFINITY, .02, .06, 400}, {-.05, .05, .03, .03, 500}, {0, INFINITY, .1, .1, 300}};
+  const uint64_t replicates = 2000;
+  for (uint32_t i = 0; i < LENGTH(cases); i++) {
+    mg_stop_plan plan = rule(MG_STOP_FIXED, MG_SPEND_OBF, cases[i].low, cases[i].high, cases[i].n);
+    simulate_decisions d = simulate_stop(80 + i, replicates, &plan, cases[i].p_b, cases[i].p_c);
+    double exact = mg_power_tango(cases[i].n, cases[i].p_b, cases[i].p_c, cases[i].low, cases[i].high, .05);
+    near_check(d.adopted, exact, slack(exact, replicates) + 1e-9, "simulated power", __FILE__, __LINE__);
+  }
+}
+
+/* Stopping early is worth it: a good candidate needs fewer cases, a bad one too. */
+static void early_stopping_saves_cases(void **state) {
+  (void)state;
+  mg_stop_plan plan = rule(MG_STOP_ANYTIME, MG_SPEND_OBF, -.05, INFINITY, 2000);
+  simulate_decisions good = simulate_stop(90, 500, &plan, .01, .01), bad = simulate_stop(91, 500, &plan, .2, .02);
+  assert_at_least(good.adopted, .99);
+  assert_at_most(good.cases, 600);
+  assert_at_least(bad.rejected, .99);
+  assert_at_most(bad.cases, 600);
+}
+
+static void sprt_errors(void **state) {
+  (void)state;
+  mg_stop_plan plan = rule(MG_STOP_SPRT, MG_SPEND_OBF, 0, INFINITY, 20000);
+  plan.theta0 = .5, plan.theta1 = .75, plan.beta = .2;
+  const uint64_t replicates = 1000;
+  simulate_decisions null = simulate_stop(95, replicates, &plan, .03, .03), real = simulate_stop(96, replicates, &plan, .015, .045);
+  assert_at_most(null.adopted, .05 / .8 + slack(.0625, replicates));
+  assert_at_most(real.rejected, .2 / .95 + slack(.21, replicates));
+  assert_true(null.adopted + null.rejected == 1 && real.adopted + real.rejected == 1);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "--table") == 0) {
+    unsigned long long replicates = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000;
+    simulate_table(stdout, replicates < 100 ? 100 : replicates);
+    return 0;
+  }
+  print_message("seed %u\n", SIMULATE_SEED);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(paired_intervals_cover),          cmocka_unit_test(unpaired_intervals_cover),
+      cmocka_unit_test(clusters_are_taken_into_account), cmocka_unit_test(false_adoption_at_the_margin),
+      cmocka_unit_test(power_as_predicted),              cmocka_unit_test(early_stopping_saves_cases),
+      cmocka_unit_test(sprt_errors),
+  };
+  return run_all(tests);
+}
