@@ -166,7 +166,7 @@ static int g_label(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, gen->labels_ref);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, -2) == LUA_TNIL) {
-    if (gen->label_count == MG_MAX_LABELS) return luaL_error(L, "g:label(\"%s\"): a case has at most %d labels", name, MG_MAX_LABELS);
+    if (gen->label_count == MG_CASE_LABELS) return luaL_error(L, "g:label(\"%s\"): a case has at most %d labels", name, MG_CASE_LABELS);
     gen->label_count++;
     lua_pop(L, 1);
     lua_pushvalue(L, 2);

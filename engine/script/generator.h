@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 struct lua_State;
-#define MG_MAX_LABELS 64 /* different labels of one case */
+#define MG_CASE_LABELS 64 /* different labels of one case */
 
 typedef struct mg_generator {
   mg_philox random;

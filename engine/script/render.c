@@ -1,0 +1,44 @@
+#include "script/render.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+static int summary(lua_State *L) { /* JSON text, width, color -> text */
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.core");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "json_decode");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 2);
+  if (lua_isnil(L, -2)) return lua_error(L);
+  lua_pop(L, 1);
+  int report = lua_gettop(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.report.summary");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "text");
+  lua_pushvalue(L, report);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "width");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "color");
+  lua_call(L, 2, 1);
+  luaL_checktype(L, -1, LUA_TSTRING);
+  return 1;
+}
+
+mg_err mg_render_summary(mg_script *s, mg_slice report_json, int width, bool color, mg_buf *out, mg_error *e) {
+  lua_State *L = mg_script_lua(s);
+  lua_pushcfunction(L, summary);
+  lua_pushlstring(L, (const char *)report_json.data, report_json.len);
+  lua_pushinteger(L, width);
+  lua_pushboolean(L, color);
+  mg_err err = mg_script_call(s, 3, 1, e);
+  if (err != MG_OK) return mg_fail_in(e, "the summary cannot be made");
+  size_t len;
+  const char *text = lua_tolstring(L, -1, &len);
+  mg_buf_put(out, text, len);
+  lua_pop(L, 1);
+  return MG_OK;
+}
