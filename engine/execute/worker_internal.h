@@ -1,0 +1,103 @@
+/* worker_internal.h - what worker*.c share. Inside execute/ only. Thread: the loop's. */
+#ifndef MG_EXECUTE_WORKER_INTERNAL_H
+#define MG_EXECUTE_WORKER_INTERNAL_H
+
+#include "base/clock.h"
+#include "dispatch/link.h"
+#include "execute/worker.h"
+
+/* A task by its token in the link: fetched -> in the pool -> settling (its result, or its return, was given to the link) -> settled, and then it is gone. */
+typedef struct mg_kept {
+  struct mg_kept *next_same; /* of the same bucket */
+  struct mg_kept *next, *prev; /* of all, oldest first */
+  uint64_t token;
+  uint64_t last_case;
+  uint32_t attempt;
+  bool in_pool, begun, unwanted /* its run is over: no result */;
+  char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];
+} mg_kept;
+
+#define MG_KEPT_BUCKETS 1024
+
+typedef struct mg_kept_table {
+  mg_kept *buckets[MG_KEPT_BUCKETS];
+  mg_kept *first, *last;
+  size_t count, in_pool;
+} mg_kept_table;
+
+mg_kept *mg_kept_add(mg_kept_table *t, uint64_t token); /* NULL: memory ended */
+mg_kept *mg_kept_find(const mg_kept_table *t, uint64_t token);
+void mg_kept_remove(mg_kept_table *t, mg_kept *k); /* frees k */
+
+/* What a worker remembers of runs. The oldest are forgotten. */
+typedef struct mg_run_memory {
+  char run[MG_RUN_MAX + 1];
+  uint32_t epoch;     /* highest seen in its tasks */
+  bool over;          /* closed or cancelled: tasks up to epoch (any, where it is 0) are dropped */
+  mg_ms refuse_ms;    /* delay of the last refusal; 0: none */
+} mg_run_memory;
+
+#define MG_RUN_MEMORIES 256
+
+typedef struct mg_run_memories {
+  mg_run_memory runs[MG_RUN_MEMORIES];
+  size_t count, next;
+} mg_run_memories;
+
+mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run); /* never NULL */
+/* Whether tasks of the run with this epoch are to be dropped; a higher epoch than any before opens the run again: it was resumed. */
+bool mg_run_is_over(mg_run_memory *m, uint32_t epoch);
+/* Delay of the next refusal: 1, 2, 4 ... 60 s. */
+mg_ms mg_run_refuse(mg_run_memory *m);
+
+typedef enum mg_worker_state {
+  MG_WORKER_SERVING,
+  MG_WORKER_DRAINING, /* fetches no more, finishes what has begun */
+  MG_WORKER_RETURNING, /* everything is given back; the link still has to say so to the broker */
+  MG_WORKER_LEAVING   /* link and pool are being closed */
+} mg_worker_state;
+
+struct mg_worker {
+  mg_worker_config config; /* without its texts */
+  char name[MG_NAME_MAX + 1];
+  uv_loop_t *loop;
+  uv_timer_t timer;
+  mg_link *link;
+  mg_pool *pool;
+  mg_keyring *keys;
+
+  mg_worker_state state;
+  bool ready, cannot_serve, connected, quarantined;
+  bool link_over, pool_over;
+  mg_ms drain_until, return_until;
+  char *failed; /* why it ends by itself */
+
+  uint8_t fingerprint[32];
+  mg_kept_table kept;
+  mg_run_memories runs;
+  mg_ms pause_until;    /* fetches nothing before: executors fail, or what came cannot be run here and the broker keeps no delay */
+  mg_ms failing_ms;     /* length of the last pause for failing executors; 0: they work */
+  double task_ns;       /* moving mean of an executor's time for a task; 0: unknown */
+
+  mg_buf encoded, beat_bytes;
+  mg_beat beat;
+  size_t beat_cap;
+  bool beat_changed;    /* tasks came or went since the last one that was sent at once */
+  mg_ms beat_sent_ms;
+  mg_worker_stats stats;
+};
+
+/* --- worker_tasks.c --- */
+void mg_worker_take(mg_worker *w, const mg_link_event *ev);       /* MG_EV_TASK */
+void mg_worker_finished(void *owner, void *task_owner, const mg_result *r); /* of the pool */
+void mg_worker_settled(mg_worker *w, const mg_link_event *ev);    /* MG_EV_SETTLED */
+void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev);
+void mg_worker_run_is_over(mg_worker *w, const char *run);
+void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms); /* what no executor has begun */
+void mg_worker_return_all(mg_worker *w, mg_ms delay_ms);
+void mg_worker_want(mg_worker *w); /* tells the link how much more may come */
+
+/* --- worker.c --- */
+void mg_worker_look(mg_worker *w); /* goes on with ending where nothing is left to be done */
+
+#endif

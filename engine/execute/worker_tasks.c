@@ -1,0 +1,200 @@
+/* Tasks on their way through a worker, and how many of them it wants. */
+#include "execute/worker_internal.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define AHEAD_NS 40e6      /* work that is kept ready for each executor where tasks are small */
+#define AHEAD_MOST 256
+#define LONG_TASK_NS 1e9   /* nothing is kept ready behind tasks that take as long */
+#define BACKLOG_FACTOR 4   /* of unsettled tasks to wanted ones: beyond it the broker is too slow for more */
+#define BACKLOG_LEAST 64
+#define FAILING_GIVE_BACK_MS 1000
+
+void mg_worker_want(mg_worker *w) {
+  if (w->state == MG_WORKER_LEAVING) return;
+  size_t executors = (size_t)w->config.executors, each = 2;
+  if (w->task_ns >= LONG_TASK_NS) {
+    each = 1;
+  } else if (w->task_ns > 0 && w->task_ns < AHEAD_NS) {
+    each = 1 + (size_t)(AHEAD_NS / w->task_ns);
+    if (each > AHEAD_MOST) each = AHEAD_MOST;
+  }
+  size_t target = executors * each;
+  bool fetching = w->state == MG_WORKER_SERVING && w->ready && !w->cannot_serve && !w->quarantined && mg_now_ms() >= w->pause_until;
+  if (w->failing_ms > 0) {
+    target = mg_pool_executors_up(w->pool) > 0 ? 1 : 0; /* one to see whether they work again */
+  }
+  if (w->kept.count > BACKLOG_FACTOR * target + BACKLOG_LEAST) fetching = false;
+  mg_link_want(w->link, fetching && target > w->kept.in_pool ? target - w->kept.in_pool : 0);
+}
+
+static void leave_pool(mg_worker *w, mg_kept *k) {
+  if (k->in_pool) w->kept.in_pool--;
+  k->in_pool = false;
+}
+
+/* --- what goes back -------------------------------------------------------------------------------------------------------- */
+
+/* A link that has no memory for the job forgets it; the lease ends, and the task runs elsewhere. */
+static void give_back(mg_worker *w, mg_kept *k, mg_ms delay_ms) {
+  leave_pool(w, k);
+  (void)mg_link_give_back(w->link, k->token, delay_ms, (mg_slice){0}, k->run);
+}
+
+static void acknowledge(mg_worker *w, mg_kept *k) {
+  leave_pool(w, k);
+  (void)mg_link_finish(w->link, k->token, k->run, (mg_slice){0});
+}
+
+static void on_withdrawn(void *owner, void *task_owner) { give_back(owner, task_owner, 0); }
+static void on_withdrawn_late(void *owner, void *task_owner) { give_back(owner, task_owner, FAILING_GIVE_BACK_MS); }
+static void on_unwanted(void *owner, void *task_owner) { acknowledge(owner, task_owner); }
+
+void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms) { mg_pool_withdraw(w->pool, delay_ms > 0 ? on_withdrawn_late : on_withdrawn); }
+
+static bool all_of_them(void *owner, void *task_owner, bool begun) {
+  (void)owner;
+  (void)task_owner;
+  (void)begun;
+  return true;
+}
+
+void mg_worker_return_all(mg_worker *w, mg_ms delay_ms) { mg_pool_cancel(w->pool, all_of_them, delay_ms > 0 ? on_withdrawn_late : on_withdrawn); }
+
+static bool is_unwanted(void *owner, void *task_owner, bool begun) {
+  (void)owner;
+  (void)begun;
+  return ((const mg_kept *)task_owner)->unwanted;
+}
+
+static bool is_unwanted_and_fresh(void *owner, void *task_owner, bool begun) { return !begun && is_unwanted(owner, task_owner, begun); }
+
+void mg_worker_run_is_over(mg_worker *w, const char *run) {
+  mg_run_remember(&w->runs, run)->over = true;
+  for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
+    if (strcmp(k->run, run) == 0) k->unwanted = true;
+  }
+  mg_pool_cancel(w->pool, is_unwanted, on_unwanted);
+  w->beat_changed = true;
+}
+
+void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev) {
+  mg_kept *k = mg_kept_find(&w->kept, ev->token);
+  if (k == NULL || !k->in_pool || k->unwanted) return;
+  /* What has not begun will run elsewhere; what has may still be the first to bring its cases. */
+  k->unwanted = true;
+  mg_pool_cancel(w->pool, is_unwanted_and_fresh, on_withdrawn);
+  k->unwanted = false;
+}
+
+/* --- what comes ------------------------------------------------------------------------------------------------------------ */
+
+static void send_result(mg_worker *w, mg_kept *k, const mg_result *r, bool ack, mg_ms delay_ms) {
+  mg_buf_clear(&w->encoded);
+  mg_result_encode(&w->encoded, r);
+  leave_pool(w, k);
+  if (w->encoded.failed) {
+    give_back(w, k, FAILING_GIVE_BACK_MS);
+  } else if (ack) {
+    (void)mg_link_finish(w->link, k->token, k->run, mg_buf_slice(&w->encoded));
+  } else {
+    (void)mg_link_give_back(w->link, k->token, delay_ms, mg_buf_slice(&w->encoded), k->run);
+  }
+}
+
+/* r says why. The run is left alone for a while, which grows while it stays unable. */
+static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
+  mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run));
+  memcpy(r->worker, w->name, sizeof r->worker);
+  memcpy(r->worker_fingerprint, w->fingerprint, sizeof r->worker_fingerprint);
+  mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id), MG_LI("retry_ms", delay)), "task %s of run %s: %.*s", k->id,
+         k->run, (int)r->refused.len, (const char *)r->refused.data);
+  send_result(w, k, r, false, delay);
+  mg_link_skip_run(w->link, k->run, delay);
+  uint32_t needed = MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY;
+  if ((w->config.backend->capabilities & needed) == 0) w->pause_until = mg_now_ms() + delay; /* it would come right back */
+}
+
+static void refuse_files(mg_worker *w, mg_kept *k, const mg_task *t) {
+  char theirs[65], ours[65], text[320];
+  mg_hex(t->fingerprint, sizeof t->fingerprint, theirs);
+  mg_hex(w->fingerprint, sizeof w->fingerprint, ours);
+  int n = snprintf(text, sizeof text, "files differ: the run's fingerprint is %s, worker %s has %s", theirs, w->name, ours);
+  mg_result r = {.epoch = t->epoch, .attempt = t->attempt, .refused = {(const uint8_t *)text, n < (int)sizeof text ? (size_t)n : sizeof text - 1}};
+  memcpy(r.run, t->run, sizeof r.run);
+  memcpy(r.id, t->id, sizeof r.id);
+  refuse(w, k, &r);
+}
+
+void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
+  mg_task t;
+  mg_error e;
+  mg_kept *k = mg_kept_add(&w->kept, ev->token);
+  if (k == NULL) {
+    (void)mg_link_give_back(w->link, ev->token, FAILING_GIVE_BACK_MS, (mg_slice){0}, "");
+    return;
+  }
+  w->beat_changed = true;
+  if (mg_task_decode(&t, ev->body, &e) != MG_OK) {
+    mg_log(MG_LOG_WARN, "task_dead_lettered", MG_NO_FIELDS, "a task cannot be read: %s", e.text);
+    (void)mg_link_dead_letter(w->link, k->token, e.text);
+    return;
+  }
+  k->attempt = t.attempt;
+  k->last_case = t.first;
+  memcpy(k->run, t.run, sizeof k->run);
+  memcpy(k->id, t.id, sizeof k->id);
+  mg_run_memory *m = mg_run_remember(&w->runs, t.run);
+  if (mg_run_is_over(m, t.epoch)) {
+    acknowledge(w, k);
+  } else if (w->state != MG_WORKER_SERVING || w->quarantined || w->cannot_serve) {
+    give_back(w, k, 0);
+  } else if (memcmp(t.fingerprint, w->fingerprint, sizeof t.fingerprint) != 0) {
+    refuse_files(w, k, &t);
+  } else if (mg_pool_submit(w->pool, &t, ev->body, k, &e) != MG_OK) {
+    mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id)), "%s", e.text);
+    if (e.code == MG_ARG) {
+      (void)mg_link_dead_letter(w->link, k->token, e.text);
+    } else {
+      give_back(w, k, FAILING_GIVE_BACK_MS);
+    }
+  } else {
+    k->in_pool = true;
+    w->kept.in_pool++;
+  }
+}
+
+void mg_worker_finished(void *owner, void *task_owner, const mg_result *r) {
+  mg_worker *w = owner;
+  mg_kept *k = task_owner;
+  mg_result named = *r; /* borrows its arrays */
+  w->failing_ms = 0;
+  if (r->refused.len > 0) {
+    refuse(w, k, &named);
+  } else if (k->unwanted) {
+    acknowledge(w, k);
+  } else {
+    mg_run_remember(&w->runs, k->run)->refuse_ms = 0;
+    memcpy(named.worker, w->name, sizeof named.worker);
+    k->begun = true;
+    if (r->count > 0) k->last_case += r->count - 1;
+    if (r->busy_ns > 0) w->task_ns = w->task_ns <= 0 ? (double)r->busy_ns : w->task_ns * 0.8 + (double)r->busy_ns * 0.2;
+    w->stats.cases_done += r->count;
+    w->stats.tasks_done++;
+    send_result(w, k, &named, true, 0);
+  }
+  mg_worker_want(w);
+  mg_worker_look(w);
+}
+
+void mg_worker_settled(mg_worker *w, const mg_link_event *ev) {
+  mg_kept *k = mg_kept_find(&w->kept, ev->token);
+  if (k == NULL) return;
+  leave_pool(w, k);
+  mg_kept_remove(&w->kept, k);
+  w->beat_changed = true;
+}
