@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MAX_ATTEMPTS = 8, NEXT_ADDRESS_MS = 250 };
+enum { MAX_ATTEMPTS = 8, NEXT_ADDRESS_MS = 250, PROGRESS_MS = 1000 };
 
 struct mg_transport {
   int fd;
@@ -199,6 +199,7 @@ mg_err mg_transport_write(mg_transport *t, const void *data, size_t len, mg_ms u
     if (err == MG_OK) {
       p += put;
       len -= put;
+      if (until < MG_NEVER - PROGRESS_MS && mg_now_ms() + PROGRESS_MS > until) until = mg_now_ms() + PROGRESS_MS;
     } else if (err != MG_AGAIN) {
       return err;
     } else if (mg_net_wait(t->fd, events, until, -1) == MG_TIMEOUT) {

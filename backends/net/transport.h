@@ -35,7 +35,8 @@ typedef struct mg_endpoint {
 mg_err mg_transport_open(mg_transport **out, const mg_endpoint *at, mg_ms until, mg_error *e);
 void mg_transport_close(mg_transport *t); /* NULL is fine */
 
-/* All of it. MG_TIMEOUT and MG_CONN leave the stream useless. */
+/* All of it; as long as bytes move, until is put off to a second from then, or large messages would never pass a slow line.
+ * MG_TIMEOUT and MG_CONN leave the stream useless. */
 mg_err mg_transport_write(mg_transport *t, const void *data, size_t len, mg_ms until, mg_error *e);
 /* At least a byte: *got of them. MG_TIMEOUT: none by until. MG_AGAIN: wake_fd (-1: none) became readable first; it is
  * never read. MG_CONN: closed or reset. What has already arrived is read even where until has passed. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_MS = 1000, FIRST_PAUSE_MS = 20, LONGEST_PAUSE_MS = 400, MAX_REDIRECTS = 16, SLACK_MS = 15000 };
+enum { ANSWER_MS = 3000, CONNECT_MS = 1000, FIRST_PAUSE_MS = 20, LONGEST_PAUSE_MS = 400, MAX_REDIRECTS = 16, SLACK_MS = 15000 };
 
 void mg_redis_call_fini(mg_redis_call *c) {
   mg_buf_fini(&c->args.bytes);
@@ -69,9 +69,14 @@ mg_err mg_redis_find_server(mg_redis_client *c, mg_redis_conn **out, mg_ms until
   return err;
 }
 
+static mg_ms at_least(mg_ms until, mg_ms ms) {
+  mg_ms least = mg_now_ms() + ms;
+  return until > least ? until : least;
+}
+
 mg_err mg_redis_client_connect(mg_redis_client *c, mg_ms until, mg_error *e) {
   if (c->conn != NULL) return MG_OK;
-  mg_err err = mg_redis_find_server(c, &c->conn, until, e);
+  mg_err err = mg_redis_find_server(c, &c->conn, at_least(until, CONNECT_MS), e);
   if (err != MG_OK) return err;
   c->generation++;
   c->used_ms = mg_now_ms();
@@ -206,7 +211,7 @@ static mg_err run_until_answered(mg_redis_client *c, mg_redis_call *calls, size_
     mg_err err = mg_redis_client_connect(c, until, e);
     if (err != MG_OK) return err;
     again a = {0};
-    err = pass(c, c->conn, calls, count, false, whole_script, &a, until, e);
+    err = pass(c, c->conn, calls, count, false, whole_script, &a, at_least(until, ANSWER_MS), e);
     if (err != MG_OK) {
       mg_redis_client_drop(c);
       return err;
@@ -220,7 +225,7 @@ static mg_err run_until_answered(mg_redis_client *c, mg_redis_call *calls, size_
       c->owner = a.moved;
       if (++redirects > MAX_REDIRECTS) return MG_CONN;
     } else if (a.asked.host[0] != '\0') {
-      err = run_asked(c, &a.asked, calls, count, until, e);
+      err = run_asked(c, &a.asked, calls, count, at_least(until, ANSWER_MS), e);
       if (err != MG_OK && err != MG_CONN) return err;
       size_t left = 0;
       for (size_t i = 0; i < count; i++) left += !has_answer(&calls[i]);
@@ -242,9 +247,8 @@ static mg_err run_until_answered(mg_redis_client *c, mg_redis_call *calls, size_
 }
 
 mg_err mg_redis_run(mg_redis_client *c, mg_redis_call *calls, size_t count, mg_ms until, mg_error *e) {
-  mg_ms least = mg_now_ms() + LEAST_MS;
   mg_error why = {0}, ignored; /* a complaint that was overcome must not stay in e */
-  mg_err worst = run_until_answered(c, calls, count, until > least ? until : least, &why);
+  mg_err worst = run_until_answered(c, calls, count, until, &why);
   for (size_t i = 0; i < count; i++) {
     if (!has_answer(&calls[i])) {
       calls[i].err = worst == MG_OK ? MG_CONN : worst;
@@ -273,8 +277,7 @@ void mg_redis_waiter_close(mg_redis_waiter *w) {
 mg_err mg_redis_waiter_connect(mg_redis_client *c, mg_redis_waiter *w, mg_ms until, mg_error *e) {
   if (w->conn != NULL && w->generation == c->generation) return MG_OK;
   mg_redis_waiter_close(w);
-  mg_ms least = mg_now_ms() + LEAST_MS;
-  mg_err err = mg_redis_find_server(c, &w->conn, until > least ? until : least, e);
+  mg_err err = mg_redis_find_server(c, &w->conn, at_least(until, CONNECT_MS), e);
   w->generation = c->generation;
   return err;
 }
@@ -282,7 +285,7 @@ mg_err mg_redis_waiter_connect(mg_redis_client *c, mg_redis_waiter *w, mg_ms unt
 mg_err mg_redis_waiter_ask(mg_redis_waiter *w, const mg_redis_args *command, mg_ms block_ms, mg_error *e) {
   mg_redis_args none = {0};
   mg_redis_conn_put(w->conn, &none, command);
-  mg_err err = mg_redis_conn_send(w->conn, mg_now_ms() + LEAST_MS, e);
+  mg_err err = mg_redis_conn_send(w->conn, mg_now_ms() + ANSWER_MS, e);
   if (err != MG_OK) {
     mg_redis_waiter_close(w);
     return err;

@@ -43,14 +43,14 @@ typedef struct mg_redis_client {
 mg_err mg_redis_client_init(mg_redis_client *c, const mg_options *o, const char *identity, mg_error *e);
 void mg_redis_client_fini(mg_redis_client *c);
 
-/* Connects the main connection where there is none. */
+/* Connects the main connection where there is none; takes at most until, or a second where that is sooner. */
 mg_err mg_redis_client_connect(mg_redis_client *c, mg_ms until, mg_error *e);
 void mg_redis_client_drop(mg_redis_client *c); /* the next call connects anew */
 
 /* Starts a script's call with its keys (of run; "" where it has no run's keys). */
 void mg_redis_call_script(mg_redis_client *c, mg_redis_call *call, mg_redis_script s, const char *run);
-/* Sends all, reads all: redirects followed, scripts loaded, servers that are not ready waited for, until (but at least a second,
- * so that a call near its end does not cost the connection). MG_OK: each call has its reply. Otherwise the worst of the calls. */
+/* Sends all, reads all: redirects followed, scripts loaded, servers that are not ready waited for, until (but a server that is
+ * reached gets at least three seconds for its answer: giving up costs the connection, and with it what the call may have done). MG_OK: each call has its reply. Otherwise the worst of the calls. */
 mg_err mg_redis_run(mg_redis_client *c, mg_redis_call *calls, size_t count, mg_ms until, mg_error *e);
 
 /* Makes the waiter's connection, to the same server as the main one. */

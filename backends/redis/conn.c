@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20 };
+enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20, PROGRESS_MS = 1000 };
 
 struct mg_redis_conn {
   mg_transport *transport;
@@ -82,6 +82,8 @@ mg_err mg_redis_conn_get(mg_redis_conn *c, redisReply **out, mg_ms until, int wa
     if (err == MG_CONN && !c->answered && c->plain_tcp && c->first_byte == 0) return closed_at_once(c, e);
     if (err != MG_OK) return err;
     if (!c->answered && c->first_byte == 0) c->first_byte = (char)c->in[0];
+    mg_ms now = mg_now_ms(); /* a large reply that is on its way is not given up */
+    if (wake_fd < 0 && now + PROGRESS_MS > until) until = now + PROGRESS_MS;
     if (redisReaderFeed(c->reader, (const char *)c->in, got) != REDIS_OK) return garbled(c, e);
   }
 }

@@ -5,37 +5,45 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Put before every script. Numbers are doubles inside: times in ms stay exact.
+/* What scripts share: each gets those whose name it (or a later one that it gets) contains. Numbers are doubles inside: times in ms
+ * stay exact.
  *
  * A server at maxmemory refuses a script at its first write that needs memory, not at later ones: scripts that must go on
  * there (all but the two that publish) begin with a removal, of nothing if need be. */
-static const char common[] =
-    "local call = redis.call\n"
-    "local function clock() local t = call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end\n"
+static const struct {
+  const char *name, *text;
+} helpers[] = {
+    {"clock", "local function clock() local t = call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end\n"},
     /* A key lives at least ttl from now on; never shortened, since other runs may need it longer. */
-    "local function keep(key, ttl)\n"
-    "  local left = call('PTTL', key)\n"
-    "  if left == -1 or (left >= 0 and left < ttl) then call('PEXPIRE', key, ttl) end\n"
-    "end\n"
+    {"keep",
+     "local function keep(key, ttl)\n"
+     "  local left = call('PTTL', key)\n"
+     "  if left == -1 or (left >= 0 and left < ttl) then call('PEXPIRE', key, ttl) end\n"
+     "end\n"},
     /* The run gets in line for its turn. */
-    "local function activate(active, run, ttl)\n"
-    "  local last = call('ZREVRANGE', active, 0, 0, 'WITHSCORES')\n"
-    "  if call('ZADD', active, 'NX', (tonumber(last[2]) or 0) + 1, run) == 1 then keep(active, ttl) end\n"
-    "end\n"
-    "local function ring(wake, ttl) call('XADD', wake, 'MAXLEN', 1, '*', 'w', '1') keep(wake, ttl) end\n"
-    "local function later(delayed, wake, due, run, id, ttl)\n"
-    "  call('ZADD', delayed, due, run .. '\\n' .. id) keep(delayed, ttl)\n"
-    "  if call('ZRANGE', delayed, 0, 0)[1] == run .. '\\n' .. id then ring(wake, ttl) end\n"
-    "end\n"
+    {"activate",
+     "local function activate(active, run, ttl)\n"
+     "  local last = call('ZREVRANGE', active, 0, 0, 'WITHSCORES')\n"
+     "  if call('ZADD', active, 'NX', (tonumber(last[2]) or 0) + 1, run) == 1 then keep(active, ttl) end\n"
+     "end\n"},
+    {"ring", "local function ring(wake, ttl) call('XADD', wake, 'MAXLEN', 1, '*', 'w', '1') keep(wake, ttl) end\n"},
+    {"later",
+     "local function later(delayed, wake, due, run, id, ttl)\n"
+     "  call('ZADD', delayed, due, run .. '\\n' .. id) keep(delayed, ttl)\n"
+     "  if call('ZRANGE', delayed, 0, 0)[1] == run .. '\\n' .. id then ring(wake, ttl) end\n"
+     "end\n"},
     /* Every step-th argument from first on. */
-    "local function column(first, step)\n"
-    "  local out = {}\n"
-    "  for i = first, #ARGV, step do out[#out + 1] = ARGV[i] end\n"
-    "  return out\n"
-    "end\n"
-    "local function owns(holder, token) return holder and holder:sub(1, #token + 1) == token .. '\\n' end\n"
-    "local function worker_of(holder) return holder and holder:match('\\n(.*)$') or '' end\n"
-    "local function task_of(id) return id:match('^%d+:(.*)$') or id end\n";
+    {"column",
+     "local function column(first, step)\n"
+     "  local out = {}\n"
+     "  for i = first, #ARGV, step do out[#out + 1] = ARGV[i] end\n"
+     "  return out\n"
+     "end\n"},
+    {"owns", "local function owns(holder, token) return holder and holder:sub(1, #token + 1) == token .. '\\n' end\n"},
+    {"worker_of", "local function worker_of(holder) return holder and holder:match('\\n(.*)$') or '' end\n"},
+    {"task_of", "local function task_of(id) return id:match('^%d+:(.*)$') or id end\n"},
+};
+enum { HELPERS = sizeof helpers / sizeof helpers[0] };
 
 static const char publish[] =
     "local ttl, run = tonumber(ARGV[1]), ARGV[2]\n"
@@ -166,7 +174,7 @@ static const char ack[] =
     "call('HSET', done, unpack(marks))\n"
     "local n = call('HLEN', done)\n"
     "if n <= #gone then call('PEXPIRE', done, ARGV[1]) end\n"
-    "if n > 30000 then call('RENAME', done, done_before) end\n"
+    "if n > 30000 then call('UNLINK', done_before) call('RENAME', done, done_before) end\n"
     "return out\n";
 
 static const char nack[] =
@@ -428,10 +436,26 @@ static struct {
 } made[MG_SCRIPT_COUNT];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static void put_helpers(mg_buf *b, const char *body) {
+  bool wanted[HELPERS];
+  char use[32];
+  for (size_t i = HELPERS; i-- > 0;) {
+    size_t len = strlen(helpers[i].name);
+    memcpy(use, helpers[i].name, len);
+    memcpy(use + len, "(", 2);
+    wanted[i] = strstr(body, use) != NULL;
+    for (size_t k = i + 1; k < HELPERS && !wanted[i]; k++) wanted[i] = wanted[k] && strstr(helpers[k].text, use) != NULL;
+  }
+  mg_buf_puts(b, "local call = redis.call\n");
+  for (size_t i = 0; i < HELPERS; i++) {
+    if (wanted[i]) mg_buf_puts(b, helpers[i].text);
+  }
+}
+
 static void make_all(void) {
   for (int s = 0; s < MG_SCRIPT_COUNT; s++) {
     mg_buf *b = &made[s].text;
-    mg_buf_puts(b, common);
+    put_helpers(b, table[s].body);
     for (int i = 0; table[s].keys[i] != END; i++) {
       mg_buf_putf(b, "local %s = KEYS[%d]\n", mg_redis_key_name((mg_redis_key)table[s].keys[i]), i + 1);
     }

@@ -32,11 +32,12 @@ static void remove_folders(void) {
 
 bool mg_test_folder(char out[MG_TEST_PATH_BYTES]) {
   const char *below = getenv("TMPDIR");
-  if (folder_count == MAX_FOLDERS) return false;
-  if (folder_count == 0 && folders_of != getpid()) {
+  if (folders_of != getpid()) {
     folders_of = getpid();
+    folder_count = 0;
     (void)atexit(remove_folders);
   }
+  if (folder_count == MAX_FOLDERS) return false;
   int n = snprintf(out, MG_TEST_PATH_BYTES, "%s/mguard-test-XXXXXX", below != NULL && below[0] != '\0' ? below : "/tmp");
   if (n < 0 || n >= 80 || mkdtemp(out) == NULL) { /* unix sockets below it must fit in 107 bytes */
     fprintf(stderr, "cannot make a folder %s: %s\n", out, strerror(errno));

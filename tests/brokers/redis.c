@@ -38,6 +38,7 @@ static void kill_running(void) {
 static void note_running(pid_t pid, bool on) {
   if (running_of != getpid()) {
     running_of = getpid();
+    memset(running, 0, sizeof running);
     (void)atexit(kill_running);
   }
   for (int i = 0; i < MAX_RUNNING; i++) {

@@ -1,0 +1,165 @@
+/* The contract on every way to reach a Redis server: plain, TLS with client certificate, unix socket, ACL user, cluster, Sentinel.
+ *
+ * Each way runs in a process of its own beside the others, since the cases mostly wait. Arguments: [name of a way, [case]]. */
+#include "backends/redis/redis.h"
+#include "tests/backend_contract.h"
+#include "tests/brokers/brokers.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct way {
+  const char *name;
+  bool (*start)(struct way *w);
+  void (*set)(const struct way *w, mg_options *o);
+  mg_test_redis server;
+  mg_test_cluster cluster;
+  mg_test_sentinel sentinel;
+  mg_options *options[64]; /* of the case that runs */
+  size_t option_count;
+} way;
+
+static bool start_plain(way *w) {
+  return mg_test_redis_start(&w->server, NULL);
+}
+
+static bool start_tls(way *w) {
+  return mg_test_redis_start_tls(&w->server, true, NULL);
+}
+
+/* What the documentation tells an administrator to grant, and nothing else. */
+static bool start_acl(way *w) {
+  if (!mg_test_redis_start(&w->server, "user default off\n"
+                                       "user mguard on >secret ~{mguard:*}:* +@read +@write +@scripting +@connection +info +time\n")) {
+    return false;
+  }
+  (void)snprintf(w->server.user, sizeof w->server.user, "mguard");
+  (void)snprintf(w->server.password, sizeof w->server.password, "secret");
+  return true;
+}
+
+static bool start_cluster(way *w) {
+  return mg_test_cluster_start(&w->cluster);
+}
+
+static bool start_sentinel(way *w) {
+  return mg_test_sentinel_start(&w->sentinel);
+}
+
+static void set_server(const way *w, mg_options *o) {
+  mg_test_redis_options(&w->server, o);
+}
+
+static void set_unix(const way *w, mg_options *o) {
+  (void)mg_options_set_text(o, "connection.unix_socket", w->server.unix_path);
+  (void)mg_options_set_int(o, "connection.db", 3);
+}
+
+static void set_cluster(const way *w, mg_options *o) {
+  /* A replica as the only seed: the map leads to the master. */
+  mg_test_redis_options(&w->cluster.nodes[5], o);
+  (void)mg_options_set_bool(o, "connection.cluster", true);
+}
+
+static void set_sentinel(const way *w, mg_options *o) {
+  char at[64];
+  (void)snprintf(at, sizeof at, "127.0.0.1:1, 127.0.0.1:%d", w->sentinel.sentinel.port); /* the first is away */
+  (void)mg_options_set_text(o, "connection.sentinels", at);
+  (void)mg_options_set_text(o, "connection.sentinel_master", "mymaster");
+}
+
+static void fill(void *owner, const char *queue, mg_backend_config *config) {
+  way *w = owner;
+  mg_options *o = mg_options_new();
+  if (o == NULL || w->option_count == sizeof w->options / sizeof *w->options) abort();
+  w->set(w, o);
+  (void)mg_options_set_text(o, "queue_name", queue);
+  w->options[w->option_count++] = o;
+  config->options = o;
+}
+
+static void end(void *owner, const char *queue) {
+  way *w = owner;
+  (void)queue;
+  while (w->option_count > 0) mg_options_free(w->options[--w->option_count]);
+}
+
+static int run(way *w, int argc, char **argv) {
+  if (!w->start(w)) {
+    fprintf(stderr, "redis over %s: the server did not start\n", w->name);
+    return 99;
+  }
+  mg_contract c = {
+      .ops = &mg_redis_backend,
+      .owner = w,
+      .fill = fill,
+      .end = end,
+      .lease_ms = 300,
+      .quiet_ms = 200,
+      .patience_ms = 15000,
+      .slack_ms = 500,
+      .wake_ms = 500,
+      .large_bytes = 8u << 20,
+      .ordered = true,
+  };
+  int failed = mg_contract_run(&c, argc, argv);
+  mg_test_redis_stop(&w->server);
+  mg_test_cluster_stop(&w->cluster);
+  mg_test_sentinel_stop(&w->sentinel);
+  return failed;
+}
+
+static way ways[] = {
+    {.name = "plain", .start = start_plain, .set = set_server},
+    {.name = "tls", .start = start_tls, .set = set_server},
+    {.name = "unix", .start = start_plain, .set = set_unix},
+    {.name = "acl", .start = start_acl, .set = set_server},
+    {.name = "cluster", .start = start_cluster, .set = set_cluster},
+    {.name = "sentinel", .start = start_sentinel, .set = set_sentinel},
+};
+enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 240 };
+
+static void show(const char *path) {
+  char line[4096];
+  FILE *f = fopen(path, "r");
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) (void)fputs(line, stdout);
+  if (f != NULL) (void)fclose(f);
+}
+
+int main(int argc, char **argv) {
+  for (int i = 0; argc > 1 && i < WAYS; i++) {
+    if (strcmp(ways[i].name, argv[1]) == 0) return run(&ways[i], argc - 1, argv + 1);
+  }
+  char folder[MG_TEST_PATH_BYTES], paths[WAYS][MG_TEST_PATH_BYTES + 16];
+  pid_t pids[WAYS];
+  int failed = 0;
+  if (!mg_test_folder(folder)) return 99;
+  for (int i = 0; i < WAYS; i++) {
+    (void)snprintf(paths[i], sizeof paths[i], "%s/%s", folder, ways[i].name);
+    (void)fflush(NULL);
+    pids[i] = fork();
+    if (pids[i] == 0) {
+      int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+      (void)dup2(fd, 1);
+      (void)dup2(fd, 2);
+      (void)alarm(LIMIT_S);
+      exit(run(&ways[i], 1, argv) != 0);
+    }
+    if (pids[i] < 0) return 99;
+  }
+  for (int i = 0; i < WAYS; i++) {
+    int status = -1;
+    (void)waitpid(pids[i], &status, 0);
+    bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    printf("--- redis over %s: %s\n", ways[i].name, ok ? "ok" : "FAILED");
+    show(paths[i]);
+    failed += !ok;
+  }
+  return failed;
+}
