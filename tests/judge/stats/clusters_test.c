@@ -50,6 +50,10 @@ static void resampled(void **state) {
   assert_digits(once.interval.low, 0, 2);
   assert_digits(once.interval.high, .2, 2);
   assert_digits(other.interval.high, .2, 2);
+  /* Three clusters, drawn three times: all of them the lucky one with chance 1/27 < .05, two of them with 7/27. */
+  static const mg_cluster lucky[] = {{0, 10, 10}, {0, 0, 10}, {0, 0, 10}};
+  assert_int_equal(mg_cluster_bootstrap(lucky, 3, .9, 2000, 1, &once, NULL), MG_OK);
+  assert_interval(once.interval, 0, 2. / 3, 12);
 }
 
 static void corrections(void **state) {

@@ -1,5 +1,6 @@
 #include "judge/stats/paired.h"
 #include "judge/stats/bayes.h"
+#include "judge/stats/distributions.h"
 #include "tests/judge/near.h"
 
 static void one_rate(void **state) {
@@ -161,6 +162,14 @@ static void bootstrap_without_discordant_pairs_is_tango(void **state) {
   p = (mg_pairs){0, 0, 50, 0};
   assert_true(mg_bootstrap_bca(&p, .95, &i, NULL, NULL));
   assert_interval(i, 1, 1, 15);
+  /* Without a concordant pair D* has the parity of n: D* = 2 X - n with X binomial. */
+  for (uint64_t n = 1000; n <= 1001; n++) {
+    p = (mg_pairs){0, n / 2, n - n / 2, 0};
+    double x = 0;
+    while (mg_binomial_cdf(x, (double)n, (double)p.cand_only / (double)n) < .025) x++;
+    assert_true(mg_bootstrap(&p, .95, &i));
+    assert_digits(i.low * (double)n, 2 * x - (double)n, 9);
+  }
   /* At n = 1e9 it is the normal interval. */
   p = (mg_pairs){900000000, 50000000, 50000000, 0};
   assert_true(mg_bootstrap(&p, .95, &i));
@@ -183,6 +192,10 @@ static void bayes(void **state) {
   mg_interval tango = mg_tango(&(mg_pairs){900000000, 1000, 900, 0}, .95);
   assert_relative(big.low, tango.low, .01);
   assert_nan(mg_bayes_unpaired(3, 2, 1, 2, .95).low);
+  assert_nan(mg_bayes_unpaired(1, 2, 3, 2, .95).low);
+  assert_nan(mg_bayes_unpaired_better(3, 2, 1, 2));
+  assert_nan(mg_bayes_unpaired_better(1, 2, 3, 2));
+  assert_digits(mg_bayes_unpaired_better(2, 2, 2, 2), .5, 9);
   assert_nan(mg_bayes_paired(&(mg_pairs){1, 1, 1, 1}, 7).low);
 }
 

@@ -10,6 +10,8 @@ static void formulas(void **state) {
   assert_int_equal(mg_n_clean(.02, .05), 189);
   assert_nan(mg_n_mcnemar(.05, .05, .05, .8));
   assert_nan(mg_n_unpaired(.9, .9, .05, .8));
+  assert_nan(mg_n_unpaired(1.2, .9, .05, .8));
+  assert_nan(mg_n_unpaired(.9, -.1, .05, .8));
   assert_nan(mg_n_noninferiority(-.02, .04, .02, .05, .8));
   assert_int_equal(mg_n_clean(0, .05), 0);
 }
@@ -63,6 +65,10 @@ static void smallest_n_keeps_its_power(void **state) {
   assert_true(mg_power_tango(n - 1, .02, .02, -.02, INFINITY, .05) < .8);
   assert_int_equal(mg_n_tango(0, 0, -.02, INFINITY, .05, .8), 189);
   assert_int_equal(mg_n_tango(.05, .02, -.02, INFINITY, .05, .8), 0); /* delta -.03 is beyond the margin */
+  assert_int_equal(mg_n_tango(.6, .6, -.02, INFINITY, .05, .8), 0);
+  assert_int_equal(mg_n_tango(.02, .02, -.02, INFINITY, 0, .8), 0);
+  assert_int_equal(mg_n_tango(.02, .02, -.02, INFINITY, .05, 1), 0);
+  assert_int_equal(mg_n_tango(.05, .05 + 1e-7, 0, INFINITY, .05, .8), 0); /* beyond 1e9 */
   n = mg_n_tango(.015, .035, 0, INFINITY, .05, .8);
   assert_true(mg_power_tango(n, .015, .035, 0, INFINITY, .05) >= .8 && n > 700 && n < 1300);
 }
@@ -75,7 +81,8 @@ static void n_that_would_decide(void **state) {
   static const struct { mg_pairs p; double low, high; bool adopt; } rows[] = {
       {{3000, 30, 40, 200}, -.01, INFINITY, true}, {{3000, 30, 40, 200}, 0, INFINITY, true},
       {{3000, 60, 20, 200}, -.01, INFINITY, false}, {{3000, 30, 40, 200}, -.01, .01, true},
-      {{3000, 30, 90, 200}, -.01, .01, false}};
+      {{3000, 30, 90, 200}, -.01, .01, false},         {{40, 3, 16, 50}, .1, INFINITY, true},
+      {{30, 16, 3, 50}, -INFINITY, -.1, true}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     double total = (double)mg_pairs_total(&rows[i].p);
     uint64_t n = mg_n_to_decide(&rows[i].p, rows[i].low, rows[i].high, .05, .5);

@@ -116,13 +116,29 @@ static void ties_and_many(void **state) {
   mg_rank_test r;
   assert_int_equal(mg_mann_whitney(x, 60, y, 60, .95, &r, NULL), MG_OK);
   assert_false(r.exact);
+  static double all[3600];
+  int count = 0;
+  for (int i = 0; i < 60; i++)
+    for (int j = 0; j < 60; j++) all[count++] = y[j] - x[i];
+  qsort(all, 3600, sizeof *all, by_value);
+  assert_interval(r.interval, all[1426 - 1], all[3600 - 1426], 12); /* floor(1800 - 1.96 x 190.5) */
   assert_true(r.statistic == 2227);
   assert_digits(r.p, .0240524921, 10);
   assert_int_equal(mg_signed_rank_ratio(x, y, 60, .95, &r, NULL), MG_OK);
   assert_false(r.exact);
   assert_true(r.estimate > 1 && r.interval.low > 1 && r.interval.low < r.estimate && r.estimate < r.interval.high);
+  count = 0;
+  for (int i = 0; i < 60; i++)
+    for (int j = i; j < 60; j++) all[count++] = (log(y[i] / x[i]) + log(y[j] / x[j])) / 2;
+  qsort(all, 1830, sizeof *all, by_value);
+  assert_interval(r.interval, exp(all[648 - 1]), exp(all[1830 - 648]), 12); /* floor(915 - 1.96 x 135.8) */
   assert_true(r.statistic == 1008);
   assert_digits(r.p, 1.6829443e-05, 12);
+  /* Few values with a tie across, or within: not exact either. */
+  assert_int_equal(mg_mann_whitney(x, 5, x, 3, .95, &r, NULL), MG_OK);
+  assert_false(r.exact);
+  assert_int_equal(mg_signed_rank_ratio(x, y, 9, .95, &r, NULL), MG_OK);
+  assert_false(r.exact);
   for (int i = 0; i < 60; i++) y[i] = x[i];
   assert_int_equal(mg_signed_rank_ratio(x, y, 60, .95, &r, NULL), MG_OK);
   assert_true(r.p == 1 && r.estimate == 1 && r.interval.low == 1 && r.interval.high == 1);
@@ -179,11 +195,23 @@ static void quantile_ratios(void **state) {
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 500, 5, &again, &j, NULL), MG_OK);
   assert_true(i.low == j.low && i.high == j.high && ratio == again);
   assert_true(i.low < 1 && i.high > 1 && i.low < ratio && ratio < i.high && i.high - i.low < .4 && i.high - i.low > .1);
+  /* Narrower at a lower level, by about the ratio of the normal quantiles (2.4). */
+  assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .6, 500, 5, &ratio, &j, NULL), MG_OK);
+  double narrower = (i.high - i.low) / (j.high - j.low);
+  assert_true(narrower > 1.8 && narrower < 3.2);
+  assert_int_equal(mg_quantile_ratio(base, cand, 200, .5, .95, 0, 5, &again, &j, NULL), MG_OK);
+  assert_true(j.low < again && again < j.high);
   qsort(base, 2000, sizeof *base, by_value);
   qsort(cand, 2000, sizeof *cand, by_value);
   assert_digits(ratio, mg_quantile(cand, 2000, .95) / mg_quantile(base, 2000, .95), 14);
   assert_int_equal(mg_quantile_ratio(base, cand, 1, .95, .95, 0, 5, &ratio, &i, NULL), MG_ARG);
-  base[0] = -1;
+  assert_int_equal(mg_quantile_ratio(base, cand, 2000, 0, .95, 10, 5, &ratio, &i, NULL), MG_ARG);
+  assert_int_equal(mg_quantile_ratio(base, cand, 2000, .5, 1, 10, 5, &ratio, &i, NULL), MG_ARG);
+  double few[] = {3, 5, 9};
+  assert_true(mg_quantile(few, 3, 0) == 3 && mg_quantile(few, 3, 1. / 3) == 3 && mg_quantile(few, 3, .34) == 5 &&
+              mg_quantile(few, 3, 1) == 9);
+  assert_nan(mg_quantile(few, 0, .5));
+  base[0] = 0;
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 10, 5, &ratio, &i, NULL), MG_ARG);
 }
 
