@@ -43,7 +43,9 @@ static mg_err bins_reserve(mg_sketch_bins *b, int64_t from, int64_t to, mg_error
   if (!counts) return mg_fail(e, MG_NOMEM, "no memory for %lld bins of a sketch", (long long)(high - low + 1));
   if (b->size) memcpy(counts + (b->first - low), b->counts, (size_t)b->size * sizeof *counts);
   free(b->counts);
-  *b = (mg_sketch_bins){low, counts, high - low + 1};
+  b->first = low;
+  b->counts = counts;
+  b->size = high - low + 1;
   return MG_OK;
 }
 

@@ -41,7 +41,8 @@ mg_interval mg_katz(const mg_two_rates *r, double level) {
     return (mg_interval){NAN, NAN};
   double x1 = (double)r->passes1, x2 = (double)r->passes2, n1 = (double)r->n1, n2 = (double)r->n2;
   double se = sqrt((n1 - x1) / (x1 * n1) + (n2 - x2) / (x2 * n2)), ratio = mg_relative_risk(r);
-  return (mg_interval){ratio * exp(-z * se), ratio * exp(z * se)};
+  double low = ratio * exp(-z * se), high = ratio * exp(z * se);
+  return (mg_interval){low, high};
 }
 
 /* p2 maximises the likelihood under p1 = ratio p2: the smaller root of N ratio p^2 - B p + (x1 + x2) = 0. */

@@ -232,6 +232,8 @@ static void coverage_of_labels(void **state) {
   assert_int_equal(mg_cover_check(4000, 100000, .05), MG_COVER_MISSED);
   assert_int_equal(mg_cover_check(0, 1000, .05), MG_COVER_MISSED);
   assert_int_equal(mg_cover_check(0, 10, 0), MG_COVER_REACHED);
+  assert_int_equal(mg_cover_check(11, 10, .5), MG_COVER_OPEN);
+  assert_int_equal(mg_cover_check(10, 10, NAN), MG_COVER_OPEN);
 }
 
 static void moments(void **state) {
@@ -251,6 +253,11 @@ static void moments(void **state) {
   mg_moments_add(&one, 3);
   assert_nan(mg_moments_sd(&one));
   assert_true(mg_moments_interval(&one, .95).high == INFINITY);
+  mg_moments_add(&one, 5);
+  assert_digits(mg_moments_sd(&one), 1.4142135624, 10);
+  assert_interval(mg_moments_interval(&one, .95), 4 - 12.7062047362, 4 + 12.7062047362, 9); /* t on 1 degree, se 1 */
+  assert_nan(mg_moments_interval(&one, 1).low);
+  assert_nan(mg_moments_interval(&one, 0).low);
 }
 
 int main(void) {

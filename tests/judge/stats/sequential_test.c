@@ -78,6 +78,8 @@ static void refuses(void **state) {
   assert_int_equal(mg_group_boundaries(MG_SPEND_OBF, .025, close, 2, z, NULL), MG_ARG);
   assert_int_equal(mg_group_boundaries(MG_SPEND_OBF, .025, beyond, 2, z, NULL), MG_ARG);
   assert_int_equal(mg_group_boundaries(MG_SPEND_OBF, .6, beyond, 1, z, NULL), MG_ARG);
+  assert_int_equal(mg_group_boundaries(MG_SPEND_OBF, .025, beyond, 0, z, NULL), MG_ARG);
+  assert_int_equal(mg_group_boundaries(MG_SPEND_OBF, .025, beyond, MG_MAX_LOOKS + 1, z, NULL), MG_ARG);
   assert_nan(mg_group_error(falling, z, 3));
 }
 

@@ -28,6 +28,8 @@ static void ratios(void **state) {
   assert_interval(mg_koopman(&zero, .95), 1.45291813, INFINITY, 8);
   assert_interval(mg_relative_unpaired(&zero, .95), 1.45291813, INFINITY, 8);
   assert_nan(mg_katz(&zero, .95).low);
+  assert_nan(mg_katz(&(mg_two_rates){5, 4, 1, 4}, .95).low);
+  assert_nan(mg_katz(&(mg_two_rates){1, 4, 5, 4}, .95).low);
   /* The other way round: the reciprocal. */
   assert_interval(mg_koopman(&(mg_two_rates){0, 20, 5, 20}, .95), 0, 1 / 1.45291813, 8);
   assert_interval(mg_koopman(&(mg_two_rates){0, 20, 0, 20}, .95), 0, INFINITY, 8);
