@@ -10,7 +10,9 @@ static void differences(void **state) {
   assert_interval(mg_newcombe_unpaired(&third, .95), .6790860371, 1, 10);
   assert_interval(mg_agresti_caffo(&first, .95), .0524529266, .3357584555, 10);
   assert_interval(mg_agresti_caffo(&second, .95), .1600008011, .8399991989, 10);
-  assert_true(mg_agresti_caffo(&third, .95).high == 1);
+  mg_two_rates turned = {0, 20, 10, 10};
+  assert_true(mg_agresti_caffo(&third, .95).high == 1 && mg_agresti_caffo(&turned, .95).low == -1);
+  assert_true(mg_newcombe_unpaired(&turned, .95).low == -1);
   assert_interval(mg_newcombe_unpaired(&(mg_two_rates){0, 0, 3, 4}, .95), -1, 1, 15);
   assert_nan(mg_newcombe_unpaired(&(mg_two_rates){5, 4, 3, 4}, .95).low);
   assert_nan(mg_agresti_caffo(&first, 0).low);
