@@ -75,6 +75,7 @@ static void any_order_of_changes(void **state) {
       if (less) least = j;
     }
     assert_int_equal(h.count, held);
+    for (size_t j = 1; j < h.count; j++) assert_true(h.nodes[(j - 1) / 2]->due <= h.nodes[j]->due);
     assert_ptr_equal(of(mg_heap_first(&h)), least < 0 ? NULL : &things[least]);
     assert_true(mg_heap_next(&h) == (least < 0 ? MG_NEVER : things[least].due.due));
   }
