@@ -78,17 +78,18 @@ void mg_beat_encode(mg_buf *out, const mg_beat *b) {
   msgpack_pack_array(&p, b->task_count);
   for (size_t i = 0; i < b->task_count; i++) {
     const mg_beat_task *t = &b->tasks[i];
-    msgpack_pack_array(&p, 4);
+    msgpack_pack_array(&p, 5);
     mg_wire_text(&p, t->run);
     mg_wire_text(&p, t->id);
     msgpack_pack_uint32(&p, t->attempt);
     if (t->running) msgpack_pack_uint64(&p, t->case_number);
     else msgpack_pack_nil(&p);
+    msgpack_pack_int(&p, t->role);
   }
 }
 
 mg_err mg_beat_decode(mg_beat *b, mg_slice bytes, mg_error *e) {
-  enum { SHORTEST_TASK = 7 }; /* array, two texts of one letter, attempt, case */
+  enum { SHORTEST_TASK = 8 }; /* array, two texts of one letter, attempt, case, role */
   mg_reader r;
   memset(b, 0, sizeof *b);
   mg_err err = mg_wire_open(&r, bytes, MG_WIRE_BEAT, BEAT_FIELDS, "beat", e);
@@ -109,12 +110,13 @@ mg_err mg_beat_decode(mg_beat *b, mg_slice bytes, mg_error *e) {
   }
   for (; b->task_count < count && mg_reader_ok(&r); b->task_count++) {
     mg_beat_task *t = &b->tasks[b->task_count];
-    (void)mg_read_array(&r, 4, 4, 1, "tasks");
+    (void)mg_read_array(&r, 5, 5, 1, "tasks");
     mg_read_text(&r, t->run, sizeof t->run, MG_READ_IDENT, "run");
     mg_read_text(&r, t->id, sizeof t->id, MG_READ_DOTTED, "task");
     t->attempt = (uint32_t)mg_read_uint(&r, 1, UINT32_MAX, "attempt");
     t->running = !mg_read_nil(&r);
     if (t->running) t->case_number = mg_read_uint(&r, 0, UINT64_MAX, "case");
+    t->role = (mg_role)mg_read_uint(&r, MG_BASELINE, MG_CANDIDATE, "role");
   }
   return mg_reader_end(&r, "beat", e);
 }

@@ -99,6 +99,7 @@ typedef struct mg_beat_task {
   uint32_t attempt;
   bool running;        /* an executor has begun it */
   uint64_t case_number; /* running: the case the executor is at */
+  mg_role role;         /* running: the role of it that runs */
 } mg_beat_task;
 
 /* A worker's sign of life. counter rises by one each beat; no clock is sent. */
