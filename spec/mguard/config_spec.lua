@@ -82,10 +82,23 @@ describe("mguard.config", function()
     for name, value in pairs(flat) do assert.not_equal("table", type(value), name) end
     assert.equal("a:1,b:2", flat["connection.hosts"])
     assert.is_nil(flat["connection.host"])
+    assert.is_nil(flat["connection.port"])
+    assert.equal(0, flat["connection.db"])
+    assert.equal("a:1,b:2", valid({ backend = "kafka", bootstrap_servers = { "a:1", "b:2" } }).bootstrap_servers)
+    assert.equal("a:1,b:2", valid({ backend = "kafka", bootstrap_servers = "a:1, b:2" }).bootstrap_servers)
     flat = valid(base("kafka", { librdkafka = { ["socket.timeout.ms"] = 100, ["log.queue"] = true, ["debug"] = "fetch" } }))
     assert.equal("100", flat["librdkafka.socket.timeout.ms"])
     assert.equal("true", flat["librdkafka.log.queue"])
     assert.equal("fetch", flat["librdkafka.debug"])
+  end)
+
+  it("takes an empty password and a session as long as the poll interval", function()
+    assert.equal("", valid(base("redis", { connection = { password = "" } }))["connection.password"])
+    assert.equal(300000, valid(base("kafka", { session_timeout_ms = 300000 })).session_timeout_ms)
+  end)
+
+  it("refuses what is no table", function()
+    assert.equal("plan.lua:3: queue must be a table, got 3", refused(3))
   end)
 
   it("makes a number of spawn_local_workers", function()
@@ -165,6 +178,23 @@ describe("mguard.config", function()
         "plan.lua:3: queue.sasl_username needs security_protocol sasl_plaintext or sasl_ssl, which is plaintext" },
       { "a CA without TLS", base("kafka", { ssl_ca_location = "ca.pem" }),
         "plan.lua:3: queue.ssl_ca_location needs security_protocol ssl or sasl_ssl, which is plaintext" },
+      { "a list of brokers without ports", { backend = "kafka", bootstrap_servers = { "a", "b:1" } },
+        'plan.lua:3: queue.bootstrap_servers must be "host:port,host:port" or a list of "host:port", got {"a", "b:1"}' },
+      { "no brokers", { backend = "kafka", bootstrap_servers = {} },
+        'plan.lua:3: queue.bootstrap_servers must be "host:port,host:port" or a list of "host:port", got {}' },
+      { "a number of brokers", { backend = "kafka", bootstrap_servers = 3 },
+        'plan.lua:3: queue.bootstrap_servers must be "host:port,host:port" or a list of "host:port", got 3' },
+      { "librdkafka settings that are no table", base("kafka", { librdkafka = "x" }),
+        "plan.lua:3: queue.librdkafka must be a table of librdkafka settings, each a string, number or truth value, got a "
+          .. "value that is not shown" },
+      { "a fixed batch below the limit", { batch_size = 2, min_batch_size = 10 },
+        "plan.lua:3: queue.min_batch_size (10) must not be above batch_size (2)" },
+      { "an initial batch below the limit", { initial_batch_size = 2, min_batch_size = 10 },
+        "plan.lua:3: queue.min_batch_size (10) must not be above initial_batch_size (2)" },
+      { "Sentinels and hosts", base("redis", { connection = { sentinels = { "s:1" }, sentinel_master = "m", hosts = { "h:1" } } }),
+        "plan.lua:3: queue.connection.sentinels and connection.hosts contradict each other: give one of them" },
+      { "a URL and hosts", base("redis", { url = "redis://x", connection = { hosts = { "y:1" } } }),
+        "plan.lua:3: queue.url and queue.connection.hosts contradict each other: give one of them" },
       { "no replicas", base("kafka", { replication_factor = 0 }),
         "plan.lua:3: queue.replication_factor must be a whole number from 1 to 32767, or -1 for the broker's default, got 0" },
       { "SQS without a queue", { backend = "sqs" },
@@ -184,6 +214,21 @@ describe("mguard.config", function()
       it(case[1], function() assert.equal(case[3], refused(case[2])) end)
     end
 
+    it("and shows the value of no key that is secret", function()
+      local count = 0
+      for _, key in ipairs(keys.list) do
+        if key.secret then
+          local section, name = key.key:match("^(%w+)%.(.*)$")
+          local bad = { { "hunter2" } }
+          local given = base(key.backends[1], section and { [section] = { [name] = bad } } or { [key.key] = bad })
+          assert.is_nil(refused(given):find("hunter2", 1, true), key.key)
+          count = count + 1
+        end
+        local named = key.key:find("password") or key.key:find("secret") or key.key:find("token")
+        assert.is_true(not named or key.secret, key.key)
+      end
+      assert.is_true(count >= 8)
+    end)
     it("and never shows a password", function()
       for _, given in ipairs {
         base("redis", { connection = { password = { "hunter2" } } }),
@@ -261,6 +306,11 @@ describe("mguard.config", function()
       assert.equal("h", flat["connection.host"])
       assert.equal(6379, flat["connection.port"])
       assert.is_false(flat["connection.ssl"])
+      assert.is_nil(flat["connection.password"])
+    end)
+    it("may have a user without a password", function()
+      local flat = valid(base("redis", { url = "redis://u@h" }))
+      assert.equal("u", flat["connection.username"])
       assert.is_nil(flat["connection.password"])
     end)
     it("say all of a RabbitMQ connection", function()

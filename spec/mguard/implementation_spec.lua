@@ -43,6 +43,14 @@ describe("mg.lua and mg.python", function()
     local file = support.write(folder .. "/v1.py", "def solve(x): return x\n")
     assert.same({ kind = "python", path = file }, implementation.of(mg.python(file)))
   end)
+  it("need python3", function()
+    local file = support.write(folder .. "/v1.py", "def solve(x): return x\n")
+    local real = os.getenv
+    os.getenv = function() return folder end -- luacheck: ignore 122
+    local message = refused(mg.python, file)
+    os.getenv = real -- luacheck: ignore 122
+    assert.equal("mg.python needs python3, which is not on PATH", message)
+  end)
 end)
 
 describe("mg.exec", function()
@@ -83,6 +91,7 @@ describe("mg.exec", function()
     { "an unknown format", { "sh", input = "xml" }, 'input must be one of "json", "text", got "xml"' },
     { "an environment that is no map of strings", { "sh", env = { A = 1 } },
       "env must be a table of names and strings, got {A = 1}" },
+    { "an environment that is no table", { "sh", env = "A=1" }, 'env must be a table of names and strings, got "A=1"' },
     { "an environment with = in a name", { "sh", env = { ["A=B"] = "1" } }, "env must be a table of names and strings, got " },
     { "paid calls that are hedged", { "sh", paid = true, hedge = true },
       "mg.exec: paid = true and hedge = true contradict each other: hedging sends calls twice" },

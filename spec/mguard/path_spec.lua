@@ -42,6 +42,7 @@ describe("mguard.path", function()
     support.write(folder .. "/prog", "")
     assert.is_true(path.program_exists("./prog", folder))
     assert.is_false(path.program_exists("./prog2", folder))
+    assert.is_false(path.program_exists("./prog/x", folder)) -- a file is no folder
     assert.is_false(path.program_exists("/tmp", "/")) -- a folder is no program
   end)
 end)

@@ -131,6 +131,7 @@ describe("mguard.rule", function()
   end)
 
   it("sorts keys of different types", function()
-    assert.same({ 1, 2, "a", "b" }, rule.sorted_keys { b = 1, [2] = 1, a = 1, [1] = 1 })
+    assert.same({ 9, 10, "a", "b" }, rule.sorted_keys { b = 1, [10] = 1, a = 1, [9] = 1 })
+    assert.same({ false, true, 1 }, rule.sorted_keys { 1, [true] = 1, [false] = 1 })
   end)
 end)
