@@ -49,7 +49,7 @@ local RULES <const> = {
     test = function(value) return stop.of(value) ~= nil end },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
-  { key = "violation_cap", kind = "integer", min = 0, max = 1000, default = 5 },
+  { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
   plan.FAIL_FAST,
   plan.WORKERS,
   { key = "queue", kind = "table", default = {} },

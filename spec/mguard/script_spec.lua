@@ -85,7 +85,7 @@ describe("mguard.script", function()
       support.write(folder .. "/data.txt", "x")
       local spec = open(plan [[
         name = "mine", seed = -9223372036854775807 - 1, limits = { case_timeout_ms = 10, memory_mb = 64 },
-        goal = mg.goal.superiority(0.1), stop = mg.stop.group { looks = 3 }, max_discard = 0, violation_cap = 0,
+        goal = mg.goal.superiority(0.1), stop = mg.stop.group { looks = 3 }, max_discard = 0, violation_cap = 1,
         fail_fast = true, workers = 3, queue = { backend = "redis", connection = { host = "h" } },
         batching = function() return 7 end, report = { json = "r.json" }, files = { "data.txt" },
         implementations = { v2 = function() return 0 end, v3 = function() return 1 end },
@@ -96,7 +96,7 @@ describe("mguard.script", function()
       assert.same({ kind = "superiority", margin = 0.1, alpha = 0.05 }, spec.goal)
       assert.same({ kind = "group", looks = 3, spending = "obf" }, spec.stop)
       assert.equal(0, spec.max_discard)
-      assert.equal(0, spec.violation_cap)
+      assert.equal(1, spec.violation_cap)
       assert.is_true(spec.fail_fast)
       assert.equal(3, spec.workers)
       assert.equal("h", spec.queue["connection.host"])
@@ -210,7 +210,7 @@ describe("mguard.script", function()
       { "goal = mg.goal.absolute(0.9)", "plan.lua:3: goal absolute judges one implementation alone: leave out baseline" },
       { 'stop = "fixed"', 'plan.lua:3: stop must be a stopping rule, for example mg.stop.fixed(), got "fixed"' },
       { "max_discard = 1.1", "plan.lua:3: max_discard must be a number from 0 to 1, got 1.1" },
-      { "violation_cap = -1", "plan.lua:3: violation_cap must be a whole number from 0 to 1000, got -1" },
+      { "violation_cap = 0", "plan.lua:3: violation_cap must be a whole number from 1 to 1000, got 0" },
       { "fail_fast = 1", "plan.lua:3: fail_fast must be true or false, got 1" },
       { "workers = 0", "plan.lua:3: workers must be a whole number from 1 to 1024, got 0" },
       { "batching = 5", "plan.lua:3: batching must be a function, got 5" },

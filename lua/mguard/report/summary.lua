@@ -157,17 +157,33 @@ local function clauses(report, width, out, paint)
   end
 end
 
+-- Violations in the order in which they matter: those that decide, then the candidate's own, then the rest; among equals
+-- one of each clause before a second of any.
+local function by_weight(report, stored)
+  local modes, seen, order = {}, {}, {}
+  for _, c in ipairs(report.clauses or {}) do modes[c.name] = c.mode end
+  for i, v in ipairs(stored) do
+    local own = v.role == "candidate" and not v.shared
+    local mode = modes[v.clause]
+    local decides = mode == "absolute" and v.role == "candidate" or mode == "hard" and own
+    local rank = decides and 1 or own and 2 or 3
+    local key = rank .. v.role .. v.clause
+    seen[key] = (seen[key] or 0) + 1
+    order[i] = { violation = v, rank = rank, nth = seen[key], at = i }
+  end
+  table.sort(order, function(a, b)
+    if a.rank ~= b.rank then return a.rank < b.rank end
+    if a.nth ~= b.nth then return a.nth < b.nth end
+    return a.at < b.at
+  end)
+  for i, entry in ipairs(order) do order[i] = entry.violation end
+  return order
+end
+
 local function violations(report, width, out, paint)
   local stored = report.violations or {}
   if #stored == 0 then return end
-  -- the candidate's own first: they decide
-  local order = {}
-  for pass = 1, 2 do
-    for _, v in ipairs(stored) do
-      local own = v.role == "candidate" and not v.shared
-      if own == (pass == 1) then order[#order + 1] = v end
-    end
-  end
+  local order = by_weight(report, stored)
   out("")
   out(paint(("First violations (%d of %d kept)"):format(math.min(MAX_VIOLATIONS, #order), #stored), "1"))
   local room = width - 13

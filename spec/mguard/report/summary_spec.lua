@@ -62,6 +62,23 @@ Notes
 ]], text)
   end)
 
+  it("shows first what decides, and one of each clause before a second", function()
+    local r = sample()
+    local function v(case, role, clause, shared)
+      return { case = case, role = role, clause = clause, shared = shared, replay = "replay " .. case }
+    end
+    r.violations = { v(1, "candidate", "short", true), v(2, "candidate", "short", false), v(3, "baseline", "sorted", false),
+      v(4, "candidate", "sorted", false), v(5, "candidate", "sorted", false), v(6, "candidate", "permute", true) }
+    local cases = {}
+    for case in summary.text(r):gmatch("\n  case (%d+)") do cases[#cases + 1] = case end
+    assert.same({ "4", "6", "5" }, cases)
+    table.remove(r.violations, 5)
+    table.remove(r.violations, 4)
+    cases = {}
+    for case in summary.text(r):gmatch("\n  case (%d+)") do cases[#cases + 1] = case end
+    assert.same({ "6", "2", "1" }, cases)
+  end)
+
   it("is short where all is well", function()
     local r = sample()
     r.verdict, r.violations, r.labels, r.notes = "adopt", core.array {}, core.object {}, core.array {}
