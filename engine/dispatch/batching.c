@@ -5,6 +5,8 @@
 /* One answer may change the batch by this factor at most: the first ones are measured on cold caches. */
 #define LARGEST_STEP 4.0
 #define SMOOTHING 0.3
+/* Tasks that max_batch_size keeps short: so many of them may stand for the one that was wanted. */
+#define LARGEST_REACH 64.0
 /* A task is never cut below so much work: the executors' ends would differ by less than a message takes. */
 #define LEAST_SECONDS 0.01
 
@@ -41,10 +43,12 @@ void mg_batching_observe(mg_batching *b, uint32_t count, double busy_seconds, do
   double wanted = MG_BATCH_AIM_SECONDS / b->case_seconds;
   double low = b->batch / LARGEST_STEP, high = b->batch * LARGEST_STEP;
   b->batch = bounded(b, wanted < low ? low : wanted > high ? high : wanted);
+  b->reach = b->batch == b->most ? (uint64_t)fmin(fmax(wanted, b->batch), LARGEST_REACH * b->batch) : b->batch;
 }
 
 void mg_batching_set(mg_batching *b, uint32_t batch) {
   b->adaptive = false;
+  b->reach = 0;
   b->batch = batch > b->most ? b->most : batch < 1 ? 1 : batch;
 }
 
@@ -62,7 +66,8 @@ uint32_t mg_batching_next(const mg_batching *b, uint64_t remaining, uint32_t exe
 }
 
 uint64_t mg_batching_limit(const mg_batching *b, uint32_t executors) {
-  double at_work = ceil(b->inflight_factor * (double)executors * (double)b->batch);
+  double each = (double)(b->reach > b->batch ? b->reach : b->batch);
+  double at_work = ceil(b->inflight_factor * (double)executors * each);
   double wake = ceil(b->inflight_factor * (double)b->initial);
   return (uint64_t)(at_work > wake ? at_work : wake);
 }

@@ -29,6 +29,7 @@ typedef struct mg_entry_out {
   bool refused;    /* some worker gave it back */
   bool candidate_ran; /* every attempt that was lost was lost while the candidate ran */
   uint64_t at_case;    /* begun: the case */
+  bool candidate_at;   /* begun: it is the candidate that runs */
   int holder;          /* the worker that named it last; -1: nobody yet */
   mg_ms sent_ms;       /* published last */
   mg_ms first_ms;      /* published first */

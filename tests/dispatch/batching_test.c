@@ -107,10 +107,24 @@ static void leaves_enough_out(void **state) {
   assert_int_equal(mg_batching_limit(&b, 3), 3000);
 }
 
+/* Where max_batch_size keeps tasks short, more of them may be out: the work is what is bounded. */
+static void reaches_beyond_short_tasks(void **state) {
+  (void)state;
+  mg_batching b = with(NULL);
+  for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 25e-6 * b.batch, 1);
+  assert_int_equal(b.batch, 1000);
+  assert_in_range(mg_batching_limit(&b, 2), 39996, 40000);
+  for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 1e-7 * b.batch, 1);
+  assert_int_equal(mg_batching_limit(&b, 2), 256000);
+  for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 0.01 * b.batch, 1);
+  assert_in_range(mg_batching_limit(&b, 2), 96, 100);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(aims_at_a_quarter_second), cmocka_unit_test(nothing_measured_changes_nothing), cmocka_unit_test(keeps_bounds),
       cmocka_unit_test(fixed),                    cmocka_unit_test(shrinks_towards_the_end),          cmocka_unit_test(leaves_enough_out),
+      cmocka_unit_test(reaches_beyond_short_tasks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

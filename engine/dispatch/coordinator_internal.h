@@ -1,0 +1,173 @@
+/* coordinator_internal.h - the coordinator's insides, shared by coordinator*.c alone. All of it belongs to the loop's thread.
+ *
+ * A run goes: RUNNING (cut, send, count) -> REPEATING (all is counted; some cases run again) -> CLOSING (nothing counts any more; the link empties) -> OVER.
+ * DRAINING stands in for the first two once the run is to stop early but politely. */
+#ifndef MG_DISPATCH_COORDINATOR_INTERNAL_H
+#define MG_DISPATCH_COORDINATOR_INTERNAL_H
+
+#include "dispatch/batching.h"
+#include "dispatch/breaker.h"
+#include "dispatch/case_set.h"
+#include "dispatch/coordinator.h"
+#include "dispatch/inputs.h"
+#include "dispatch/ledger.h"
+#include "dispatch/link.h"
+#include "dispatch/outcomes_csv.h"
+#include "dispatch/violations.h"
+
+enum {
+  MG_SAMPLE_CASES = 20, /* run twice in every run */
+  MG_NOTES_MAX = 64,
+  MG_RATE_SAMPLES = 12,
+  MG_PAYLOAD_MAX = 1 << 20 /* bytes of shipped inputs in one task */
+};
+
+typedef enum mg_run_phase { MG_PHASE_RUNNING = 0, MG_PHASE_REPEATING, MG_PHASE_DRAINING, MG_PHASE_CLOSING, MG_PHASE_OVER } mg_run_phase;
+
+typedef enum mg_again { MG_AGAIN_WAITING = 0, MG_AGAIN_OUT, MG_AGAIN_DONE, MG_AGAIN_GIVEN_UP } mg_again;
+
+typedef struct mg_repeat { /* a case to be run again */
+  mg_first first;
+  mg_again state;
+  bool differs;
+} mg_repeat;
+
+typedef struct mg_lost_range {
+  uint64_t first, count;
+  bool candidate_ran; /* whenever a holder vanished: counts as the candidate's failure */
+} mg_lost_range;
+
+struct mg_coordinator {
+  mg_coordinator_config config;
+  mg_plan *plan;
+  char run[MG_RUN_MAX + 1], identity[MG_NAME_MAX + 1];
+  uint32_t epoch;
+  uv_loop_t *loop;
+  uv_timer_t timer;
+  mg_link *link;
+  uint32_t capabilities;
+  bool can_bury;
+  mg_run_phase phase;
+
+  /* Settings, ms. */
+  mg_ms lease_ms, check_ms, silence_ms, beat_ms, no_worker_ms, global_ms;
+  bool enable_requeue;
+  uint32_t max_requeue;
+
+  /* Times. */
+  mg_ms started_ms, ended_ms, last_tick_ms, next_check_ms, drain_by, close_by, able_ms, outage_ms, beats_ms, next_lua_ms, next_rate_ms;
+  bool connected, was_connected;
+
+  /* Cases. */
+  uint64_t planned, next_case;
+  mg_case_set counted;
+  mg_tally tally, final_tally; /* final: with lost and unrun */
+  mg_digest digest;
+  mg_digester *digester;
+  mg_violations violations;
+  mg_lost_range *lost;
+  size_t lost_count, lost_cap;
+  mg_first sample[MG_SAMPLE_CASES];
+  bool sampled[MG_SAMPLE_CASES];
+  size_t sample_count;
+  mg_inputs *inputs;
+  mg_outcomes_csv *csv;
+
+  /* Tasks. */
+  mg_ledger ledger;
+  mg_batching batching;
+  mg_breaker breaker;
+  mg_repeat *repeats; /* by case */
+  size_t repeat_count, repeat_cap, repeats_out;
+  bool paused;     /* fail_fast: a violation is being run again */
+  uint32_t answering; /* workers that answered without ever having beaten */
+  const char **cancelled; /* ids to take back, gathered during a turn */
+  size_t cancel_count, cancel_cap;
+  bool suspecting; /* everybody is silent: the link is asked for a sign first */
+  bool link_answered;
+  bool unsent;     /* some entry could not be given to the link */
+  bool swept;      /* entries may be satisfied by answers of others */
+
+  /* For the report. */
+  uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;
+  mg_stored_violation *listed;
+  size_t listed_count;
+  mg_different *different;
+  size_t different_count;
+  uint64_t repeated_cases;
+  char *label_names[MG_MAX_LABELS];
+  uint64_t label_counts[MG_MAX_LABELS];
+  int label_count;
+  char *notes[MG_NOTES_MAX];
+  size_t note_count;
+  char *fault, *no_worker, *failed;
+  bool interrupted, timed_out;
+  struct {
+    mg_ms at;
+    uint64_t counted;
+  } rate[MG_RATE_SAMPLES];
+  size_t rate_at;
+
+  mg_buf message, payload, scratch;
+};
+
+/* --- coordinator.c --- */
+void mg_coord_event(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A sentence for the report too, each once. */
+void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool mg_coord_live(const mg_coordinator *c); /* does anything count still? */
+
+/* --- coordinator_send.c --- */
+void mg_coord_dispatch(mg_coordinator *c); /* cuts and sends as much as may be out; begins what comes when all is counted */
+void mg_coord_send(mg_coordinator *c, mg_entry_out *e);
+void mg_coord_published(mg_coordinator *c, uint64_t token, mg_err err, const char *text);
+/* Its holder vanished: begun says whether it counts as an attempt. */
+void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const char *why);
+/* It is no longer where it should be, through nobody's fault: the same attempt again. */
+void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why);
+void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury);
+void mg_coord_hedge(mg_coordinator *c, mg_ms now);
+void mg_coord_copy(mg_coordinator *c, mg_entry_out *e);
+/* What of the entry is not counted goes on in entries of its own; the entry itself is gone. at: a case to run alone, or none. */
+void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at);
+void mg_coord_rest(mg_coordinator *c, mg_entry_out *e);
+void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e);
+void mg_coord_flush_cancels(mg_coordinator *c);
+void mg_coord_sweep(mg_coordinator *c); /* entries whose cases were all counted by others */
+uint32_t mg_coord_executors(const mg_coordinator *c);
+
+/* --- coordinator_count.c --- */
+void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body);
+uint64_t mg_coord_lost_open(const mg_coordinator *c); /* lost cases no late result has replaced */
+
+/* --- coordinator_watch.c --- */
+void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev);
+void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev);
+void mg_coord_reclaim_done(mg_coordinator *c, const mg_link_event *ev);
+void mg_coord_probed(mg_coordinator *c, const mg_link_event *ev);
+void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev);
+void mg_coord_silence(mg_coordinator *c); /* after beats were read */
+void mg_coord_check(mg_coordinator *c, mg_ms now);
+void mg_coord_restart_timers(mg_coordinator *c, mg_ms now);
+void mg_coord_take_back(mg_coordinator *c); /* draining: what no worker has fetched */
+
+/* --- coordinator_repeat.c --- */
+void mg_coord_begin_repeats(mg_coordinator *c);
+void mg_coord_fail_fast(mg_coordinator *c, const mg_first *first);
+void mg_coord_repeated(mg_coordinator *c, const mg_entry_out *e, const mg_result *r);
+void mg_coord_repeats_lost(mg_coordinator *c, const mg_entry_out *e, uint32_t from);
+
+/* --- coordinator_end.c --- */
+void mg_coord_over(mg_coordinator *c);                     /* judge what there is */
+void mg_coord_fail(mg_coordinator *c, const char *failed); /* there is nothing to judge */
+void mg_coord_fault(mg_coordinator *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void mg_coord_finish(mg_coordinator *c); /* the link is done */
+
+/* Tokens of the link: an entry's seq, and these. */
+#define MG_TOKEN_DEAD ((uint64_t)1 << 63)
+#define MG_TOKEN_LEASES ((uint64_t)1 << 62)
+#define MG_TOKEN_CANCEL ((uint64_t)1 << 61)
+#define MG_TOKEN_DRAIN ((uint64_t)1 << 60)
+#define MG_TOKEN_WORKER ((uint64_t)1 << 59) /* | index */
+
+#endif
