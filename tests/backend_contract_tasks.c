@@ -218,35 +218,52 @@ static void wake_fd_ends_a_wait(mg_env *v) {
   }
 }
 
-/* The coordinator's side is the thread's while it runs. */
+typedef struct later { /* one publish by a thread; the backend is the thread's while it runs */
+  mg_env *v;
+  mg_backend *from;
+  mg_err (*call)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+  uint32_t attempt;
+  mg_err err;
+} later;
+
 static void *publish_later(void *given) {
-  static uint32_t attempt = 0;
-  mg_env *v = given;
+  later *l = given;
   struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
   (void)nanosleep(&pause, NULL);
-  mg_publish item = {.run = v->run, .task = "late", .attempt = ++attempt, .body = mg_slice_of("late"), .err = MG_FATAL};
-  bool ok = v->ops->publish_tasks(v->coordinator, &item, 1, mg_soon(v), NULL) == MG_OK && item.err == MG_OK;
-  return ok ? v : NULL;
+  mg_publish item = {
+      .run = l->v->run, .task = "late", .attempt = l->attempt, .body = mg_slice_of("late"), .err = MG_FATAL};
+  l->err = l->call(l->from, &item, 1, mg_soon(l->v), NULL);
+  if (l->err == MG_OK) l->err = item.err;
+  return NULL;
 }
 
-static void a_waiting_fetch_wakes_for_a_task(mg_env *v) {
+/* Waits of 20 s that must end when something comes: were a wake-up lost, they would not. */
+static void a_wait_ends_when_something_comes(mg_env *v) {
   mg_error e = {0};
-  mg_batch batch = {0};
-  for (size_t i = 0; i < 5; i++) {
+  mg_batch tasks = {0}, results = {0};
+  for (uint32_t i = 1; i <= 6; i++) {
+    bool task = i % 2 == 1;
+    later l = {.v = v,
+               .attempt = i,
+               .from = task ? v->coordinator : v->worker,
+               .call = task ? v->ops->publish_tasks : v->ops->publish_results};
     pthread_t publisher;
-    void *published = NULL;
-    assert_int_equal(pthread_create(&publisher, NULL, publish_later, v), 0);
-    mg_ms start = mg_now_ms();
-    mg_fetch how = {.max = 1, .lease_ms = 60000, .until = start + 20000};
-    mg_err err = v->ops->fetch_tasks(v->worker, &how, &batch, &e);
-    (void)pthread_join(publisher, &published);
+    assert_int_equal(pthread_create(&publisher, NULL, publish_later, &l), 0);
+    mg_ms start = mg_now_ms(), until = start + 20000;
+    mg_fetch how = {.max = 1, .lease_ms = 60000, .until = until};
+    mg_err err = task ? v->ops->fetch_tasks(v->worker, &how, &tasks, &e)
+                      : v->ops->fetch_results(v->coordinator, 1, until, &results, &e);
+    mg_ms took = mg_now_ms() - start;
+    (void)pthread_join(publisher, NULL);
     mg_ok(err, &e);
-    assert_non_null(published);
-    assert_true(mg_now_ms() - start < 10000);
-    assert_int_equal(batch.count, i + 1);
+    assert_int_equal(l.err, MG_OK);
+    assert_true(took < 10000);
+    assert_int_equal(tasks.count + results.count, i);
   }
-  mg_settle_all(v, v->worker, v->ops->ack, &batch, 0);
-  mg_forget_all(v->worker, &batch);
+  mg_settle_all(v, v->worker, v->ops->ack, &tasks, 0);
+  mg_settle_all(v, v->coordinator, v->ops->ack_results, &results, 0);
+  mg_forget_all(v->worker, &tasks);
+  mg_forget_all(v->coordinator, &results);
 }
 
 static void arrays_of_a_thousand(mg_env *v) {
@@ -334,7 +351,7 @@ const mg_contract_case mg_contract_tasks[] = {
     CASE(a_delayed_publish_waits),
     CASE(an_empty_fetch_ends_in_time),
     CASE(wake_fd_ends_a_wait),
-    CASE(a_waiting_fetch_wakes_for_a_task),
+    CASE(a_wait_ends_when_something_comes),
     CASE(arrays_of_a_thousand),
     CASE(worker_and_coordinator_at_once),
     {0},

@@ -69,8 +69,8 @@ fail:
 }
 
 bool mg_options_set_text(mg_options *o, const char *key, const char *value) {
-  char *copy = strdup(value);
-  return copy != NULL && put(o, key, (entry){.kind = KIND_TEXT, .text = copy});
+  entry e = {.kind = KIND_TEXT, .text = strdup(value)};
+  return e.text != NULL && put(o, key, e);
 }
 
 bool mg_options_set_int(mg_options *o, const char *key, int64_t value) {
