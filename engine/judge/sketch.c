@@ -10,8 +10,7 @@
 
 mg_err mg_sketch_init(mg_sketch *s, double error, mg_error *e) {
   *s = (mg_sketch){.error = error, .least = INFINITY, .greatest = -INFINITY};
-  if (!(error >= .001 && error <= .25))
-    return mg_fail(e, MG_ARG, "the relative error of a sketch is %g, it must be in [0.001, 0.25]", error);
+  if (!(error >= .001 && error <= .25)) return mg_fail(e, MG_ARG, "the relative error of a sketch is %g, it must be in [0.001, 0.25]", error);
   s->log_gamma = log1p(2 * error / (1 - error));
   return MG_OK;
 }
@@ -22,14 +21,10 @@ void mg_sketch_fini(mg_sketch *s) {
   s->positive = s->negative = (mg_sketch_bins){0, NULL, 0};
 }
 
-int64_t mg_sketch_index(const mg_sketch *s, double value) {
-  return (int64_t)ceil(log(value) / s->log_gamma);
-}
+int64_t mg_sketch_index(const mg_sketch *s, double value) { return (int64_t)ceil(log(value) / s->log_gamma); }
 
 /* 2 g^i/(g+1) with g = (1+e)/(1-e) is (1-e) g^i. */
-double mg_sketch_value(const mg_sketch *s, int64_t index) {
-  return fmin(DBL_MAX, (1 - s->error) * exp((double)index * s->log_gamma));
-}
+double mg_sketch_value(const mg_sketch *s, int64_t index) { return fmin(DBL_MAX, (1 - s->error) * exp((double)index * s->log_gamma)); }
 
 /* Makes room for bins from .. to. Grows by at least a quarter on the side that asks, so that adding stays cheap. */
 static mg_err bins_reserve(mg_sketch_bins *b, int64_t from, int64_t to, mg_error *e) {
@@ -84,8 +79,7 @@ static void bins_merge(mg_sketch_bins *b, const mg_sketch_bins *more) {
 }
 
 mg_err mg_sketch_merge(mg_sketch *s, const mg_sketch *more, mg_error *e) {
-  if (s->error != more->error)
-    return mg_fail(e, MG_ARG, "sketches of relative errors %g and %g cannot be merged", s->error, more->error);
+  if (s->error != more->error) return mg_fail(e, MG_ARG, "sketches of relative errors %g and %g cannot be merged", s->error, more->error);
   mg_err err = MG_OK;
   const mg_sketch_bins *p = &more->positive, *n = &more->negative;
   /* All memory first, so that a failure leaves the counts as they were. */

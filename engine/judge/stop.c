@@ -15,24 +15,18 @@ const char *mg_stop_name(mg_stop_kind k) {
 }
 
 /* Length of look k = 1 .. looks, rounded up; product in long double so that no planned n overflows. */
-static uint64_t group_length(const mg_stop_plan *p, int k) {
-  return (uint64_t)ceill((long double)p->max * k / p->looks);
-}
+static uint64_t group_length(const mg_stop_plan *p, int k) { return (uint64_t)ceill((long double)p->max * k / p->looks); }
 
 mg_err mg_stop_init(mg_stop *s, const mg_stop_plan *plan, mg_error *e) {
   *s = (mg_stop){.plan = *plan};
   if (plan->max < 1) return mg_fail(e, MG_ARG, "stop: a run needs at least one case");
-  if (!(plan->alpha > 0 && plan->alpha < 1))
-    return mg_fail(e, MG_ARG, "stop: alpha is %g, it must be between 0 and 1 (0.05 is usual)", plan->alpha);
-  if (!(plan->low < plan->high))
-    return mg_fail(e, MG_ARG, "stop: no difference lies between %g and %g, so nothing could be adopted", plan->low,
-                   plan->high);
-  if (plan->kind == MG_STOP_SPRT)
-    return mg_sprt_init(&s->sprt, plan->theta0, plan->theta1, plan->alpha, plan->beta, e);
+  if (!(plan->alpha > 0 && plan->alpha < 1)) return mg_fail(e, MG_ARG, "stop: alpha is %g, it must be between 0 and 1 (0.05 is usual)", plan->alpha);
+  if (!(plan->low < plan->high)) return mg_fail(e, MG_ARG, "stop: no difference lies between %g and %g, so nothing could be adopted", plan->low, plan->high);
+  if (plan->kind == MG_STOP_SPRT) return mg_sprt_init(&s->sprt, plan->theta0, plan->theta1, plan->alpha, plan->beta, e);
   if (plan->kind == MG_STOP_GROUP) {
     if (plan->looks < 1 || plan->looks > MG_MAX_LOOKS || (uint64_t)plan->looks > plan->max)
-      return mg_fail(e, MG_ARG, "stop: %d looks, there must be 1 to %d and no more than cases (%llu)", plan->looks,
-                     MG_MAX_LOOKS, (unsigned long long)plan->max);
+      return mg_fail(e, MG_ARG, "stop: %d looks, there must be 1 to %d and no more than cases (%llu)", plan->looks, MG_MAX_LOOKS,
+                     (unsigned long long)plan->max);
     double shares[MG_MAX_LOOKS];
     for (int k = 0; k < plan->looks; k++) shares[k] = (double)group_length(plan, k + 1) / (double)plan->max;
     return mg_group_boundaries(plan->spending, plan->alpha / 2, shares, plan->looks, s->z, e);
@@ -70,9 +64,7 @@ static int group_look(const mg_stop_plan *p, uint64_t prefix) {
   return -1;
 }
 
-static bool is_look(const mg_stop *s, uint64_t prefix) {
-  return prefix > 0 && prefix <= s->plan.max && mg_stop_next(s, prefix - 1) == prefix;
-}
+static bool is_look(const mg_stop *s, uint64_t prefix) { return prefix > 0 && prefix <= s->plan.max && mg_stop_next(s, prefix - 1) == prefix; }
 
 static mg_stop_word decide(const mg_stop_plan *p, mg_interval i) {
   if (i.low > p->low && i.high < p->high) return MG_STOP_ADOPT;

@@ -84,8 +84,7 @@ static void merging_is_exact(void **state) {
   mg_sketch_each(&whole, note, &whole_seen);
   mg_sketch_each(&merged, note, &merged_seen);
   assert_memory_equal(&whole_seen, &merged_seen, sizeof whole_seen);
-  for (int i = 0; i < whole_seen.n; i++)
-    assert_int_equal(mg_sketch_add_bin(&sent, whole_seen.sign[i], whole_seen.index[i], whole_seen.count[i], NULL), MG_OK);
+  for (int i = 0; i < whole_seen.n; i++) assert_int_equal(mg_sketch_add_bin(&sent, whole_seen.sign[i], whole_seen.index[i], whole_seen.count[i], NULL), MG_OK);
   mg_sketch_add_extremes(&sent, whole.least, whole.greatest);
   mg_sketch_each(&sent, note, &sent_seen);
   assert_memory_equal(&whole_seen, &sent_seen, sizeof whole_seen);

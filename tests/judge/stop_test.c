@@ -3,10 +3,8 @@
 #include "judge/stats/distributions.h"
 #include "tests/judge/near.h"
 
-
 static mg_stop_plan plan_of(mg_stop_kind kind, uint64_t max) {
-  return (mg_stop_plan){.kind = kind, .max = max, .alpha = .05, .low = -.02, .high = INFINITY, .looks = 5,
-                        .theta0 = .5, .theta1 = .75, .beta = .2};
+  return (mg_stop_plan){.kind = kind, .max = max, .alpha = .05, .low = -.02, .high = INFINITY, .looks = 5, .theta0 = .5, .theta1 = .75, .beta = .2};
 }
 
 static mg_stop stop_of(mg_stop_kind kind, uint64_t max) {
@@ -21,8 +19,10 @@ static void looks_every_64_then_every_percent(void **state) {
   mg_stop s = stop_of(MG_STOP_ANYTIME, 10000000);
   uint64_t at = 0, before = 0, count = 0;
   while ((at = mg_stop_next(&s, before))) {
-    if (before < 6400) assert_int_equal(at - before, 64);
-    else if (at < 10000000) assert_int_equal(at - before, before / 100);
+    if (before < 6400)
+      assert_int_equal(at - before, 64);
+    else if (at < 10000000)
+      assert_int_equal(at - before, before / 100);
     /* The same look from anywhere between. */
     assert_int_equal(mg_stop_next(&s, at - 1), at);
     assert_int_equal(mg_stop_next(&s, before + (at - before) / 2), at);
@@ -105,7 +105,7 @@ static void group_uses_its_boundaries(void **state) {
 static void sprt_decides_on_discordant_pairs(void **state) {
   (void)state;
   mg_stop s = stop_of(MG_STOP_SPRT, 640);
-  assert_int_equal(mg_stop_look(&s, 64, &(mg_pairs){57, 0, 7, 0}).word, MG_STOP_ADOPT);  /* 7 x .405 = 2.84 > 2.77 */
+  assert_int_equal(mg_stop_look(&s, 64, &(mg_pairs){57, 0, 7, 0}).word, MG_STOP_ADOPT); /* 7 x .405 = 2.84 > 2.77 */
   assert_int_equal(mg_stop_look(&s, 64, &(mg_pairs){58, 0, 6, 0}).word, MG_GO_ON);
   assert_int_equal(mg_stop_look(&s, 64, &(mg_pairs){61, 3, 0, 0}).word, MG_STOP_REJECT); /* -3 x .693 < -1.56 */
   mg_pairs level = {600, 20, 35, 0};
@@ -150,10 +150,9 @@ static void refuses_contradictions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(looks_every_64_then_every_percent), cmocka_unit_test(looks_of_fixed_and_group),
-      cmocka_unit_test(fixed_looks_once),                  cmocka_unit_test(anytime_stops_when_the_sequence_clears),
-      cmocka_unit_test(group_uses_its_boundaries),         cmocka_unit_test(sprt_decides_on_discordant_pairs),
-      cmocka_unit_test(equivalence_needs_both_sides),      cmocka_unit_test(refuses_contradictions),
+      cmocka_unit_test(looks_every_64_then_every_percent),      cmocka_unit_test(looks_of_fixed_and_group),  cmocka_unit_test(fixed_looks_once),
+      cmocka_unit_test(anytime_stops_when_the_sequence_clears), cmocka_unit_test(group_uses_its_boundaries), cmocka_unit_test(sprt_decides_on_discordant_pairs),
+      cmocka_unit_test(equivalence_needs_both_sides),           cmocka_unit_test(refuses_contradictions),
   };
   return run_all(tests);
 }

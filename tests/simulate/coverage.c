@@ -13,19 +13,21 @@
 #define MEMO 512 /* counts below this are remembered */
 
 /* Thresholds on 32 random bits: fine to 2e-10, and twice as fast as doubles. */
-static uint32_t threshold(double p) {
-  return (uint32_t)fmin(UINT32_MAX, p * 4294967296.0);
-}
+static uint32_t threshold(double p) { return (uint32_t)fmin(UINT32_MAX, p * 4294967296.0); }
 
 mg_pairs simulate_pairs(mg_philox *random, uint64_t n, double p_b, double p_c, double base_rate) {
   uint32_t b = threshold(p_b), c = threshold(p_b + p_c), a = threshold(base_rate + p_c);
   mg_pairs p = {0, 0, 0, 0};
   for (uint64_t i = 0; i < n; i++) {
     uint32_t u = mg_philox_next32(random);
-    if (u < b) p.base_only++;
-    else if (u < c) p.cand_only++;
-    else if (u < a) p.both++;
-    else p.neither++;
+    if (u < b)
+      p.base_only++;
+    else if (u < c)
+      p.cand_only++;
+    else if (u < a)
+      p.both++;
+    else
+      p.neither++;
   }
   return p;
 }
@@ -64,8 +66,7 @@ static void remember(memo *m, const mg_pairs *p) {
   m->anytime = mg_anytime(p, LEVEL);
 }
 
-void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b, double p_c, double base_rate,
-                     simulate_coverage out[SIMULATE_PAIRED]) {
+void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b, double p_c, double base_rate, simulate_coverage out[SIMULATE_PAIRED]) {
   static const char *const names[] = {"tango", "newcombe", "bootstrap", "bca", "bayes", "any-time", "tang ratio"};
   memo *table = calloc((size_t)MEMO * MEMO, sizeof *table);
   if (!table) abort();
@@ -89,10 +90,8 @@ void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b,
   free(table);
 }
 
-void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double rate1, double rate2,
-                       simulate_coverage out[SIMULATE_UNPAIRED]) {
-  static const char *const names[] = {"wilson", "clopper-pearson", "newcombe",        "agresti-caffo",
-                                      "bayes",  "katz ratio",      "koopman ratio", "katz or koopman"};
+void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double rate1, double rate2, simulate_coverage out[SIMULATE_UNPAIRED]) {
+  static const char *const names[] = {"wilson", "clopper-pearson", "newcombe", "agresti-caffo", "bayes", "katz ratio", "koopman ratio", "katz or koopman"};
   for (int k = 0; k < SIMULATE_UNPAIRED; k++) out[k] = (simulate_coverage){names[k], 0, 0};
   mg_interval *bayes = NULL;
   if (n < MEMO) bayes = calloc((n + 1) * (n + 1), sizeof *bayes);
@@ -115,8 +114,7 @@ void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double ra
   free(bayes);
 }
 
-void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c,
-                        simulate_coverage out[SIMULATE_CLUSTERED]) {
+void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c, simulate_coverage out[SIMULATE_CLUSTERED]) {
   static const char *const names[] = {"robust", "cluster bootstrap", "tango (ignores clusters)"};
   for (int k = 0; k < SIMULATE_CLUSTERED; k++) out[k] = (simulate_coverage){names[k], 0, 0};
   mg_cluster *list = calloc(clusters, sizeof *list);

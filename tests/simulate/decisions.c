@@ -21,8 +21,7 @@ simulate_decisions simulate_stop(uint32_t cell, uint64_t replicates, const mg_st
     uint64_t at = 0, next;
     while ((next = mg_stop_next(&stop, at))) {
       mg_pairs more = simulate_pairs(&random, next - at, p_b, p_c, .9);
-      p = (mg_pairs){p.both + more.both, p.base_only + more.base_only, p.cand_only + more.cand_only,
-                     p.neither + more.neither};
+      p = (mg_pairs){p.both + more.both, p.base_only + more.base_only, p.cand_only + more.cand_only, p.neither + more.neither};
       at = next;
       mg_stop_word word = mg_stop_look(&stop, at, &p).word;
       if (word == MG_GO_ON) continue;
@@ -41,8 +40,10 @@ static void print_coverage(FILE *out, const char *cell, const simulate_coverage 
   for (int k = 0; k < count; k++) fprintf(out, " %.3f |", c[k].coverage);
   fprintf(out, "\n| mean width |");
   for (int k = 0; k < count; k++) {
-    if (isnan(c[k].width)) fprintf(out, " - |");
-    else fprintf(out, " %.4f |", c[k].width);
+    if (isnan(c[k].width))
+      fprintf(out, " - |");
+    else
+      fprintf(out, " %.4f |", c[k].width);
   }
   fprintf(out, "\n");
 }
@@ -112,7 +113,11 @@ static void decision_table(FILE *out, uint64_t replicates) {
       {"superiority(0), delta = .03", 0, INFINITY, .02, .05},
       {"noninferiority(.02), delta = -.05", -.02, INFINITY, .07, .02},
   };
-  static const struct { const char *name; mg_stop_kind kind; mg_spending spending; } rules[] = {
+  static const struct {
+    const char *name;
+    mg_stop_kind kind;
+    mg_spending spending;
+  } rules[] = {
       {"fixed", MG_STOP_FIXED, MG_SPEND_OBF},
       {"group of 5, O'Brien-Fleming", MG_STOP_GROUP, MG_SPEND_OBF},
       {"group of 5, Pocock", MG_STOP_GROUP, MG_SPEND_POCOCK},
@@ -124,26 +129,25 @@ static void decision_table(FILE *out, uint64_t replicates) {
   for (size_t q = 0; q < sizeof questions / sizeof *questions; q++)
     for (size_t r = 0; r < 4; r++, cell++) {
       const question *w = &questions[q];
-      mg_stop_plan plan = {.kind = rules[r].kind, .max = 1000, .alpha = .05, .low = w->low, .high = w->high, .looks = 5,
-                           .spending = rules[r].spending};
+      mg_stop_plan plan = {.kind = rules[r].kind, .max = 1000, .alpha = .05, .low = w->low, .high = w->high, .looks = 5, .spending = rules[r].spending};
       simulate_decisions d = simulate_stop(cell, replicates, &plan, w->p_b, w->p_c);
       fprintf(out, "| %s | %s (%u) | %.4f | %.4f | %.0f | ", w->name, rules[r].name, cell, d.adopted, d.rejected, d.cases);
-      if (r == 0) fprintf(out, "%.4f |\n", mg_power_tango(1000, w->p_b, w->p_c, w->low, w->high, .05));
-      else fprintf(out, "|\n");
+      if (r == 0)
+        fprintf(out, "%.4f |\n", mg_power_tango(1000, w->p_b, w->p_c, w->low, w->high, .05));
+      else
+        fprintf(out, "|\n");
     }
   static const double thetas[] = {.5, .75};
   for (int k = 0; k < 2; k++, cell++) {
-    mg_stop_plan plan = {.kind = MG_STOP_SPRT, .max = 100000, .alpha = .05, .beta = .2, .low = 0, .high = INFINITY,
-                         .theta0 = .5, .theta1 = .75};
+    mg_stop_plan plan = {.kind = MG_STOP_SPRT, .max = 100000, .alpha = .05, .beta = .2, .low = 0, .high = INFINITY, .theta0 = .5, .theta1 = .75};
     simulate_decisions d = simulate_stop(cell, replicates, &plan, .06 * (1 - thetas[k]), .06 * thetas[k]);
-    fprintf(out, "| theta = %g, .06 discordant | sprt .5 against .75 (%u) | %.4f | %.4f | %.0f | |\n", thetas[k], cell,
-            d.adopted, d.rejected, d.cases);
+    fprintf(out, "| theta = %g, .06 discordant | sprt .5 against .75 (%u) | %.4f | %.4f | %.0f | |\n", thetas[k], cell, d.adopted, d.rejected, d.cases);
   }
 }
 
 void simulate_table(FILE *out, uint64_t replicates) {
-  fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth); a share of .95 has a standard error of %.4f.\n",
-          SIMULATE_SEED, (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
+  fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
+          (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
   paired_table(out, replicates);
   unpaired_table(out, replicates);
   clustered_table(out, replicates / 10);

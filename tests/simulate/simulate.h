@@ -25,15 +25,12 @@ typedef struct simulate_coverage {
 } simulate_coverage;
 
 #define SIMULATE_PAIRED 7 /* tango, newcombe, bootstrap, bca, bayes, any-time, tang (of the ratio) */
-void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b, double p_c, double base_rate,
-                     simulate_coverage out[SIMULATE_PAIRED]);
+void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b, double p_c, double base_rate, simulate_coverage out[SIMULATE_PAIRED]);
 #define SIMULATE_UNPAIRED 8 /* wilson, clopper-pearson (of the first); newcombe, agresti-caffo, bayes, katz, koopman, both */
-void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double rate1, double rate2,
-                       simulate_coverage out[SIMULATE_UNPAIRED]);
+void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double rate1, double rate2, simulate_coverage out[SIMULATE_UNPAIRED]);
 /* Clusters of ten cases that mostly agree with each other; robust and bootstrap intervals, and Tango's, which ignores it. */
 #define SIMULATE_CLUSTERED 3
-void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c,
-                        simulate_coverage out[SIMULATE_CLUSTERED]);
+void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c, simulate_coverage out[SIMULATE_CLUSTERED]);
 
 typedef struct simulate_decisions {
   double adopted, rejected; /* shares of the replicates */

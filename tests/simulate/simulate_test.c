@@ -6,9 +6,7 @@
 #include <stdlib.h>
 
 /* A share from so many replicates may miss what it estimates by this much: four standard errors. */
-static double slack(double share, uint64_t replicates) {
-  return 4 * sqrt(share * (1 - share) / (double)replicates);
-}
+static double slack(double share, uint64_t replicates) { return 4 * sqrt(share * (1 - share) / (double)replicates); }
 
 #define assert_at_least(actual, bound) near_check(fmin(actual, bound), bound, 0, #actual, __FILE__, __LINE__)
 #define assert_at_most(actual, bound) near_check(fmax(actual, bound), bound, 0, #actual, __FILE__, __LINE__)
@@ -17,7 +15,10 @@ enum { TANGO, NEWCOMBE, BOOTSTRAP, BCA, BAYES, ANYTIME, TANG };
 
 static void paired_intervals_cover(void **state) {
   (void)state;
-  static const struct { double p_b, p_c; uint64_t n; } grid[] = {{.02, .02, 50}, {.05, .02, 200}, {.1, .2, 200}, {.1, .1, 500}};
+  static const struct {
+    double p_b, p_c;
+    uint64_t n;
+  } grid[] = {{.02, .02, 50}, {.05, .02, 200}, {.1, .2, 200}, {.1, .1, 500}};
   const uint64_t replicates = 2000;
   for (uint32_t i = 0; i < LENGTH(grid); i++) {
     simulate_coverage c[SIMULATE_PAIRED];
@@ -41,7 +42,10 @@ static void paired_intervals_cover(void **state) {
 static void unpaired_intervals_cover(void **state) {
   (void)state;
   enum { WILSON, CLOPPER, NEWCOMBE_2, AGRESTI, BAYES_2, KATZ, KOOPMAN, EITHER };
-  static const struct { double rate1, rate2; uint64_t n; } grid[] = {{.5, .5, 40}, {.9, .8, 100}, {.3, .1, 60}};
+  static const struct {
+    double rate1, rate2;
+    uint64_t n;
+  } grid[] = {{.5, .5, 40}, {.9, .8, 100}, {.3, .1, 60}};
   const uint64_t replicates = 2000;
   for (uint32_t i = 0; i < LENGTH(grid); i++) {
     simulate_coverage c[SIMULATE_UNPAIRED];
@@ -74,8 +78,7 @@ static mg_stop_plan rule(mg_stop_kind kind, mg_spending spending, double low, do
 /* At the margin itself adopting is an error; each side may err with alpha/2 = .025. */
 static void false_adoption_at_the_margin(void **state) {
   (void)state;
-  static const struct { double low, high, p_b, p_c; } goals[] = {
-      {-.02, INFINITY, .05, .03}, {0, INFINITY, .05, .05}, {-.04, .04, .03, .07}};
+  static const struct { double low, high, p_b, p_c; } goals[] = {{-.02, INFINITY, .05, .03}, {0, INFINITY, .05, .05}, {-.04, .04, .03, .07}};
   static const mg_stop_kind kinds[] = {MG_STOP_FIXED, MG_STOP_GROUP, MG_STOP_GROUP, MG_STOP_ANYTIME};
   const uint64_t replicates = 2500;
   uint32_t cell = 50;
@@ -91,8 +94,10 @@ static void false_adoption_at_the_margin(void **state) {
 
 static void power_as_predicted(void **state) {
   (void)state;
-  static const struct { double low, high, p_b, p_c; uint64_t n; } cases[] = {
-      {-.02, INFINITY, .02, .02, 866}, {0, INFINITY, .02, .06, 400}, {-.05, .05, .03, .03, 500}, {0, INFINITY, .1, .1, 300}};
+  static const struct {
+    double low, high, p_b, p_c;
+    uint64_t n;
+  } cases[] = {{-.02, INFINITY, .02, .02, 866}, {0, INFINITY, .02, .06, 400}, {-.05, .05, .03, .03, 500}, {0, INFINITY, .1, .1, 300}};
   const uint64_t replicates = 2000;
   for (uint32_t i = 0; i < LENGTH(cases); i++) {
     mg_stop_plan plan = rule(MG_STOP_FIXED, MG_SPEND_OBF, cases[i].low, cases[i].high, cases[i].n);
@@ -132,9 +137,12 @@ int main(int argc, char **argv) {
   }
   print_message("seed %u\n", SIMULATE_SEED);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(paired_intervals_cover),          cmocka_unit_test(unpaired_intervals_cover),
-      cmocka_unit_test(clusters_are_taken_into_account), cmocka_unit_test(false_adoption_at_the_margin),
-      cmocka_unit_test(power_as_predicted),              cmocka_unit_test(early_stopping_saves_cases),
+      cmocka_unit_test(paired_intervals_cover),
+      cmocka_unit_test(unpaired_intervals_cover),
+      cmocka_unit_test(clusters_are_taken_into_account),
+      cmocka_unit_test(false_adoption_at_the_margin),
+      cmocka_unit_test(power_as_predicted),
+      cmocka_unit_test(early_stopping_saves_cases),
       cmocka_unit_test(sprt_errors),
   };
   return run_all(tests);

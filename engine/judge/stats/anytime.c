@@ -7,9 +7,7 @@
 #define BETS 10
 
 /* .95 2^(-j/2) */
-static double bet(int j) {
-  return ldexp(j % 2 ? .95 * M_SQRT1_2 : .95, -(j / 2));
-}
+static double bet(int j) { return ldexp(j % 2 ? .95 * M_SQRT1_2 : .95, -(j / 2)); }
 
 static double log_e(double b, double c, double r, double D) {
   double log_stake[BETS], top = -INFINITY, sum = 0;
@@ -28,9 +26,7 @@ static double log_e(double b, double c, double r, double D) {
   return top + log(sum / BETS);
 }
 
-double mg_anytime_log_e(const mg_pairs *p, double D) {
-  return log_e((double)p->base_only, (double)p->cand_only, (double)p->both + (double)p->neither, D);
-}
+double mg_anytime_log_e(const mg_pairs *p, double D) { return log_e((double)p->base_only, (double)p->cand_only, (double)p->both + (double)p->neither, D); }
 
 typedef struct bound_of {
   double b, c, r, limit;

@@ -78,33 +78,27 @@ static double beta_variance(beta_shape s) {
   return s.a / n * (s.b / n) / (n + 1);
 }
 
-double mg_bayes_better(const mg_pairs *p) {
-  return mg_beta_sf((double)p->cand_only + .5, (double)p->base_only + .5, .5);
-}
+double mg_bayes_better(const mg_pairs *p) { return mg_beta_sf((double)p->cand_only + .5, (double)p->base_only + .5, .5); }
 
 mg_interval mg_bayes_paired(const mg_pairs *p, double level) {
   if (isnan(mg_normal_z(level))) return (mg_interval){NAN, NAN};
   double b = (double)p->base_only, c = (double)p->cand_only, rest = (double)(p->both + p->neither);
   difference d = {.outer = {b + c + 1, rest + 1}, .inner = {c + .5, b + .5}, .paired = true};
   double n = b + c + rest + 2, mean = (c - b) / n, sd = sqrt(((b + c + 1) / n - mean * mean) / (n + 1));
-  return (mg_interval){difference_quantile(&d, (1 - level) / 2, mean, sd),
-                       difference_quantile(&d, (1 + level) / 2, mean, sd)};
+  return (mg_interval){difference_quantile(&d, (1 - level) / 2, mean, sd), difference_quantile(&d, (1 + level) / 2, mean, sd)};
 }
 
 double mg_bayes_unpaired_better(uint64_t passes1, uint64_t n1, uint64_t passes2, uint64_t n2) {
   if (passes1 > n1 || passes2 > n2) return NAN;
   /* The second as the inner one: P(second - first <= 0). */
-  difference d = {.outer = {(double)passes1 + .5, (double)(n1 - passes1) + .5},
-                  .inner = {(double)passes2 + .5, (double)(n2 - passes2) + .5}};
+  difference d = {.outer = {(double)passes1 + .5, (double)(n1 - passes1) + .5}, .inner = {(double)passes2 + .5, (double)(n2 - passes2) + .5}};
   return difference_cdf(d, 0);
 }
 
 mg_interval mg_bayes_unpaired(uint64_t passes1, uint64_t n1, uint64_t passes2, uint64_t n2, double level) {
   if (passes1 > n1 || passes2 > n2 || isnan(mg_normal_z(level))) return (mg_interval){NAN, NAN};
-  difference d = {.outer = {(double)passes2 + .5, (double)(n2 - passes2) + .5},
-                  .inner = {(double)passes1 + .5, (double)(n1 - passes1) + .5}};
+  difference d = {.outer = {(double)passes2 + .5, (double)(n2 - passes2) + .5}, .inner = {(double)passes1 + .5, (double)(n1 - passes1) + .5}};
   double mean = d.inner.a / (d.inner.a + d.inner.b) - d.outer.a / (d.outer.a + d.outer.b);
   double sd = sqrt(beta_variance(d.inner) + beta_variance(d.outer));
-  return (mg_interval){difference_quantile(&d, (1 - level) / 2, mean, sd),
-                       difference_quantile(&d, (1 + level) / 2, mean, sd)};
+  return (mg_interval){difference_quantile(&d, (1 - level) / 2, mean, sd), difference_quantile(&d, (1 + level) / 2, mean, sd)};
 }

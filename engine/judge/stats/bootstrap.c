@@ -54,8 +54,10 @@ static double resampled_quantile(const resampled *r, double p) {
   /* 1e-13 is the noise of the sum: a p that F reaches exactly must count as reached. */
   while (at - below > 1) {
     double middle = floor((below + at) / 2);
-    if (resampled_cdf(r, middle) >= p - 1e-13) at = middle;
-    else below = middle;
+    if (resampled_cdf(r, middle) >= p - 1e-13)
+      at = middle;
+    else
+      below = middle;
   }
   return fmax(-1, fmin(1, (r->centre + at) / r->n));
 }

@@ -6,9 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static double cluster_sum(const mg_cluster *c) {
-  return (double)c->cand_only - (double)c->base_only;
-}
+static double cluster_sum(const mg_cluster *c) { return (double)c->cand_only - (double)c->base_only; }
 
 bool mg_cluster_robust(const mg_cluster *clusters, size_t count, double level, mg_clustered *out) {
   *out = (mg_clustered){NAN, NAN, {NAN, NAN}, NAN, 0};
@@ -41,14 +39,15 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double level, size_t resamples, uint64_t seed,
-                            mg_clustered *out, mg_error *e) {
+mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double level, size_t resamples, uint64_t seed, mg_clustered *out, mg_error *e) {
   mg_err err = MG_OK;
   double *deltas = NULL;
   const mg_cluster **used = NULL;
   if (!mg_cluster_robust(clusters, count, level, out))
-    return mg_fail(e, MG_ARG, "a cluster bootstrap needs at least 2 clusters and a level between 0 and 1; there are %zu "
-                              "clusters, the level is %g", out->clusters, level);
+    return mg_fail(e, MG_ARG,
+                   "a cluster bootstrap needs at least 2 clusters and a level between 0 and 1; there are %zu "
+                   "clusters, the level is %g",
+                   out->clusters, level);
   if (resamples == 0) resamples = (size_t)fmax(1000, fmin(10000, 1e8 / (double)out->clusters));
   deltas = malloc(resamples * sizeof *deltas);
   used = malloc(out->clusters * sizeof *used);

@@ -29,7 +29,6 @@ bool mg_cluster_robust(const mg_cluster *clusters, size_t count, double level, m
 
 /* Percentile interval over resamples of whole clusters, the same for the same seed; other fields as above. resamples 0
  * means 10,000, fewer where clusters are many (never below 1,000). MG_ARG below 2 clusters. */
-mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double level, size_t resamples, uint64_t seed,
-                            mg_clustered *out, mg_error *e);
+mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double level, size_t resamples, uint64_t seed, mg_clustered *out, mg_error *e);
 
 #endif

@@ -7,17 +7,11 @@
 
 #define LN_SQRT_2PI 0.918938533204672741780329736405617640
 
-double mg_normal_pdf(double x) {
-  return exp(-.5 * x * x - LN_SQRT_2PI);
-}
+double mg_normal_pdf(double x) { return exp(-.5 * x * x - LN_SQRT_2PI); }
 
-double mg_normal_cdf(double x) {
-  return .5 * erfc(-x * M_SQRT1_2);
-}
+double mg_normal_cdf(double x) { return .5 * erfc(-x * M_SQRT1_2); }
 
-double mg_normal_sf(double x) {
-  return .5 * erfc(x * M_SQRT1_2);
-}
+double mg_normal_sf(double x) { return .5 * erfc(x * M_SQRT1_2); }
 
 /* Upper quantile for a tail q in (0, .5]. Newton on the logarithm of the tail keeps its footing down to DBL_MIN. */
 static double normal_upper(double q) {
@@ -39,9 +33,7 @@ double mg_normal_quantile(double p) {
   return p < .5 ? -normal_upper(p) : normal_upper(1 - p);
 }
 
-double mg_normal_z(double level) {
-  return level > 0 && level < 1 ? -mg_normal_quantile((1 - level) / 2) : NAN;
-}
+double mg_normal_z(double level) { return level > 0 && level < 1 ? -mg_normal_quantile((1 - level) / 2) : NAN; }
 
 /* ln(gamma(x + 1)) - Stirling's formula for it, x > 0. */
 static double stirling_error(double x) {
@@ -80,9 +72,7 @@ static double binomial_mass(double a, double b, double x, double y) {
 }
 
 /* x^a y^b / B(a, b). */
-static double beta_weight(double a, double b, double x, double y) {
-  return binomial_mass(a, b, x, y) * (a / (a + b)) * b;
-}
+static double beta_weight(double a, double b, double x, double y) { return binomial_mass(a, b, x, y) * (a / (a + b)) * b; }
 
 /* The continued fraction 1/(1 + d1/(1 + d2/(1 + ...))) of DLMF 8.17.22, two of its steps at a time. Contracted so, and
  * written with lambda = a - (a+b)x, no step subtracts nearly equal numbers left of the mean, where it is used. */
@@ -122,9 +112,7 @@ static void beta_tails(double a, double b, double x, double y, double *lower, do
   }
 }
 
-static bool beta_arguments(double a, double b, double x) {
-  return a > 0 && b > 0 && isfinite(a + b) && !isnan(x);
-}
+static bool beta_arguments(double a, double b, double x) { return a > 0 && b > 0 && isfinite(a + b) && !isnan(x); }
 
 double mg_beta_pdf(double a, double b, double x) {
   if (!beta_arguments(a, b, x)) return NAN;
@@ -162,8 +150,10 @@ double mg_beta_quantile(double a, double b, double p) {
     beta_tails(a, b, x, y, &lower, &upper);
     double tail = low_tail ? lower : upper, miss = tail > 0 ? log(tail) - target : -INFINITY;
     if (miss == 0) break;
-    if ((miss > 0) == low_tail) right = u;
-    else left = u;
+    if ((miss > 0) == low_tail)
+      right = u;
+    else
+      left = u;
     double slope = beta_weight(a, b, x, y) / tail;
     double next = isfinite(miss) && slope > 0 ? u - (low_tail ? miss : -miss) / slope : NAN;
     if (!(next > left && next < right)) next = left + (right - left) / 2;
@@ -173,9 +163,7 @@ double mg_beta_quantile(double a, double b, double p) {
   return u < 0 ? exp(u) / (1 + exp(u)) : 1 / (1 + exp(-u));
 }
 
-static bool binomial_arguments(double n, double p) {
-  return n >= 0 && isfinite(n) && p >= 0 && p <= 1;
-}
+static bool binomial_arguments(double n, double p) { return n >= 0 && isfinite(n) && p >= 0 && p <= 1; }
 
 double mg_binomial_pmf(double k, double n, double p) {
   if (!binomial_arguments(n, p) || isnan(k)) return NAN;
@@ -206,9 +194,7 @@ double mg_student_sf(double t, double df) {
   return t >= 0 ? lower / 2 : 1 - lower / 2;
 }
 
-double mg_student_cdf(double t, double df) {
-  return mg_student_sf(-t, df);
-}
+double mg_student_cdf(double t, double df) { return mg_student_sf(-t, df); }
 
 double mg_student_quantile(double p, double df) {
   if (!(df > 0) || !(p >= 0 && p <= 1)) return NAN;

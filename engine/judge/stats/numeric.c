@@ -61,7 +61,8 @@ double mg_root(mg_function f, const void *context, double low, double high, doub
     double xi = (a - b) / (c - b), phi = (fa - fb) / (fc - fb);
     if (phi * phi < xi && (1 - phi) * (1 - phi) < 1 - xi)
       t = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb);
-    else t = .5;
+    else
+      t = .5;
     t = fmin(1 - share, fmax(share, t));
   }
   return fabs(fa) < fabs(fb) ? a : b;

@@ -5,9 +5,7 @@
 
 #include <math.h>
 
-uint64_t mg_pairs_total(const mg_pairs *p) {
-  return p->both + p->base_only + p->cand_only + p->neither;
-}
+uint64_t mg_pairs_total(const mg_pairs *p) { return p->both + p->base_only + p->cand_only + p->neither; }
 
 double mg_pairs_delta(const mg_pairs *p) {
   uint64_t n = mg_pairs_total(p);
@@ -31,8 +29,10 @@ static double tango_solve(double b, double c, double n, double value, double fro
   for (int i = 0; i < 200; i++) {
     double middle = from + (to - from) / 2;
     if (middle == from || middle == to) break;
-    if (tango_score(b, c, n, middle) > value) from = middle;
-    else to = middle;
+    if (tango_score(b, c, n, middle) > value)
+      from = middle;
+    else
+      to = middle;
   }
   return from + (to - from) / 2;
 }
@@ -45,9 +45,7 @@ mg_interval mg_tango_z(const mg_pairs *p, double z) {
   return (mg_interval){tango_solve(b, c, n, z, -1, delta), tango_solve(b, c, n, -z, delta, 1)};
 }
 
-mg_interval mg_tango(const mg_pairs *p, double level) {
-  return mg_tango_z(p, mg_normal_z(level));
-}
+mg_interval mg_tango(const mg_pairs *p, double level) { return mg_tango_z(p, mg_normal_z(level)); }
 
 double mg_tango_test(const mg_pairs *p, double margin, double *t) {
   double n = (double)mg_pairs_total(p);
@@ -87,9 +85,7 @@ double mg_mcnemar_midp(uint64_t base_only, uint64_t cand_only) {
   return 2 * mg_binomial_cdf(less, m, .5) - point;
 }
 
-double mg_mcnemar_worse(uint64_t base_only, uint64_t cand_only) {
-  return mg_binomial_cdf((double)cand_only, (double)base_only + (double)cand_only, .5);
-}
+double mg_mcnemar_worse(uint64_t base_only, uint64_t cand_only) { return mg_binomial_cdf((double)cand_only, (double)base_only + (double)cand_only, .5); }
 
 mg_interval mg_wilson(uint64_t passes, uint64_t n, double level) {
   double z = mg_normal_z(level);
@@ -98,13 +94,11 @@ mg_interval mg_wilson(uint64_t passes, uint64_t n, double level) {
   double N = (double)n, x = (double)passes, square = z * z;
   double centre = x + square / 2, spread = z * sqrt(x * (N - x) / N + square / 4);
   /* The ends 0 and 1 are exact where no case, or every case, passed. */
-  return (mg_interval){passes == 0 ? 0 : (centre - spread) / (N + square),
-                       passes == n ? 1 : (centre + spread) / (N + square)};
+  return (mg_interval){passes == 0 ? 0 : (centre - spread) / (N + square), passes == n ? 1 : (centre + spread) / (N + square)};
 }
 
 mg_interval mg_clopper_pearson(uint64_t passes, uint64_t n, double level) {
   if (isnan(mg_normal_z(level)) || passes > n) return (mg_interval){NAN, NAN};
   double tail = (1 - level) / 2, N = (double)n, x = (double)passes;
-  return (mg_interval){passes == 0 ? 0 : mg_beta_quantile(x, N - x + 1, tail),
-                       passes == n ? 1 : mg_beta_quantile(x + 1, N - x, 1 - tail)};
+  return (mg_interval){passes == 0 ? 0 : mg_beta_quantile(x, N - x + 1, tail), passes == n ? 1 : mg_beta_quantile(x + 1, N - x, 1 - tail)};
 }

@@ -16,8 +16,7 @@ double mg_n_mcnemar(double p_b, double p_c, double alpha, double power) {
 double mg_n_unpaired(double rate1, double rate2, double alpha, double power) {
   if (!(rate1 >= 0 && rate1 <= 1 && rate2 >= 0 && rate2 <= 1) || rate1 == rate2) return NAN;
   double mean = (rate1 + rate2) / 2, delta = rate2 - rate1;
-  double root = mg_normal_z(1 - alpha) * sqrt(2 * mean * (1 - mean)) +
-                mg_normal_quantile(power) * sqrt(rate1 * (1 - rate1) + rate2 * (1 - rate2));
+  double root = mg_normal_z(1 - alpha) * sqrt(2 * mean * (1 - mean)) + mg_normal_quantile(power) * sqrt(rate1 * (1 - rate1) + rate2 * (1 - rate2));
   return root * root / (delta * delta);
 }
 
@@ -38,9 +37,7 @@ static discordant_range discordant_of(double n, double p_b, double p_c) {
   return (discordant_range){fmax(0, floor(n * pd - reach)), fmin(n, ceil(n * pd + reach)), pd > 0 ? p_c / pd : .5};
 }
 
-static bool shares_allowed(double p_b, double p_c) {
-  return p_b >= 0 && p_c >= 0 && p_b + p_c <= 1;
-}
+static bool shares_allowed(double p_b, double p_c) { return p_b >= 0 && p_c >= 0 && p_b + p_c <= 1; }
 
 double mg_power_mcnemar(uint64_t n, double p_b, double p_c, double alpha, bool midp) {
   if (!shares_allowed(p_b, p_c) || !(alpha > 0 && alpha < 1)) return NAN;
@@ -55,8 +52,7 @@ double mg_power_mcnemar(uint64_t n, double p_b, double p_c, double alpha, bool m
       critical++;
     }
     if (critical < 0) continue;
-    sum += mg_binomial_pmf(m, (double)n, p_b + p_c) *
-           (mg_binomial_cdf(critical, m, r.share) + mg_binomial_sf(m - critical - 1, m, r.share));
+    sum += mg_binomial_pmf(m, (double)n, p_b + p_c) * (mg_binomial_cdf(critical, m, r.share) + mg_binomial_sf(m - critical - 1, m, r.share));
   }
   return fmin(1, sum);
 }
@@ -69,9 +65,7 @@ static bool clears_low(double n, double m, double c, double low, double z) {
   return t > z;
 }
 
-static bool clears_high(double n, double m, double c, double high, double z) {
-  return clears_low(n, m, m - c, -high, z);
-}
+static bool clears_high(double n, double m, double c, double high, double z) { return clears_low(n, m, m - c, -high, z); }
 
 /* The first c in [0, m + 1] at which an interval clears the low end (high: the last + 1 at which it clears the high one).
  * Both turn once as c rises, so they are halved for. */
@@ -80,8 +74,10 @@ static double turning_point(double n, double m, double limit, double z, bool low
   while (to - from > 1) {
     double middle = floor((from + to) / 2);
     bool cleared = low_end ? clears_low(n, m, middle, limit, z) : clears_high(n, m, middle, limit, z);
-    if (cleared == low_end) to = middle;
-    else from = middle;
+    if (cleared == low_end)
+      to = middle;
+    else
+      from = middle;
   }
   return to;
 }
@@ -136,8 +132,10 @@ uint64_t mg_n_tango(double p_b, double p_c, double low, double high, double alph
   }
   while (holds - fails > 1) {
     uint64_t middle = fails + (holds - fails) / 2;
-    if (mg_power_tango(middle, p_b, p_c, low, high, alpha) >= power) holds = middle;
-    else fails = middle;
+    if (mg_power_tango(middle, p_b, p_c, low, high, alpha) >= power)
+      holds = middle;
+    else
+      fails = middle;
   }
   /* The sawtooth may fall below the target once more just after. */
   for (uint64_t ahead = 1; ahead <= 32; ahead++) {

@@ -14,15 +14,19 @@ mg_rank_interval mg_quantile_ranks(uint64_t n, double q, double level) {
   uint64_t from = 0, to = n + 1;
   while (to - from > 1) {
     uint64_t middle = from + (to - from) / 2;
-    if (mg_binomial_cdf((double)middle - 1, N, q) <= tail) from = middle;
-    else to = middle;
+    if (mg_binomial_cdf((double)middle - 1, N, q) <= tail)
+      from = middle;
+    else
+      to = middle;
   }
   r.low = from;
   from = 0, to = n + 1;
   while (to - from > 1) {
     uint64_t middle = from + (to - from) / 2;
-    if (mg_binomial_sf((double)middle - 1, N, q) <= tail) to = middle;
-    else from = middle;
+    if (mg_binomial_sf((double)middle - 1, N, q) <= tail)
+      to = middle;
+    else
+      from = middle;
   }
   r.high = to;
   r.coverage = mg_binomial_cdf((double)r.high - 1, N, q) - mg_binomial_cdf((double)r.low - 1, N, q);
@@ -60,8 +64,8 @@ static double drawn_quantile(const placed *sorted, const uint32_t *draws, size_t
   return sorted[n - 1].value;
 }
 
-mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t n, double q, double level,
-                         size_t resamples, uint64_t seed, double *ratio, mg_interval *out, mg_error *e) {
+mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t n, double q, double level, size_t resamples, uint64_t seed, double *ratio,
+                         mg_interval *out, mg_error *e) {
   mg_err err = MG_OK;
   placed *base = NULL, *cand = NULL;
   uint32_t *draws = NULL;
@@ -69,8 +73,7 @@ mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t
   *ratio = NAN;
   *out = (mg_interval){0, INFINITY};
   if (n < 2) return mg_fail(e, MG_ARG, "a ratio of quantiles needs at least 2 pairs, there are %zu", n);
-  if (!(q > 0 && q < 1 && level > 0 && level < 1))
-    return mg_fail(e, MG_ARG, "quantile %g and level %g must be between 0 and 1", q, level);
+  if (!(q > 0 && q < 1 && level > 0 && level < 1)) return mg_fail(e, MG_ARG, "quantile %g and level %g must be between 0 and 1", q, level);
   if (resamples == 0) resamples = 2000;
   base = malloc(n * sizeof *base);
   cand = malloc(n * sizeof *cand);

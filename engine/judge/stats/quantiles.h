@@ -22,7 +22,7 @@ double mg_quantile(const double *sorted, size_t n, double q);
 
 /* Ratio quantile(candidate)/quantile(baseline) with the percentile interval over resamples of pairs; the same for the
  * same seed. resamples 0 means 2,000. Values above 0; MG_ARG otherwise, and for n < 2. Cost about 10 ns x n x resamples. */
-mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t n, double q, double level,
-                         size_t resamples, uint64_t seed, double *ratio, mg_interval *out, mg_error *e);
+mg_err mg_quantile_ratio(const double *baseline, const double *candidate, size_t n, double q, double level, size_t resamples, uint64_t seed, double *ratio,
+                         mg_interval *out, mg_error *e);
 
 #endif

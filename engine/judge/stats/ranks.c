@@ -59,8 +59,10 @@ static double order_statistic(const implied_set *s, double k) {
   uint64_t low = ordinal_of(least), high = ordinal_of(most);
   while (low < high) {
     uint64_t middle = low + (high - low) / 2;
-    if (count_up_to(s, of_ordinal(middle)) >= k) high = middle;
-    else low = middle + 1;
+    if (count_up_to(s, of_ordinal(middle)) >= k)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return of_ordinal(low);
 }
@@ -88,8 +90,7 @@ static void signed_rank_shares(int n, double *shares) {
   for (int v = 1; v <= top; v++) shares[v] = 0;
   shares[0] = 1;
   for (int rank = 1; rank <= n; rank++)
-    for (int v = rank * (rank + 1) / 2; v >= 0; v--)
-      shares[v] = (shares[v] + (v >= rank ? shares[v - rank] : 0)) / 2;
+    for (int v = rank * (rank + 1) / 2; v >= 0; v--) shares[v] = (shares[v] + (v >= rank ? shares[v - rank] : 0)) / 2;
 }
 
 /* P(W = w) of Mann-Whitney for m, n < EXACT_BELOW, w = 0 .. mn, into shares. Peels off the largest value: with chance
@@ -101,8 +102,7 @@ static void mann_whitney_shares(int m, int n, double *scratch) {
   for (int j = 1; j <= n; j++)
     for (int i = 1; i <= m; i++) {
       double *here = scratch + i * width, *fewer = scratch + (i - 1) * width;
-      for (int w = i * j; w >= 0; w--)
-        here[w] = (i * (w >= j ? fewer[w - j] : 0) + j * (w <= i * (j - 1) ? here[w] : 0)) / (i + j);
+      for (int w = i * j; w >= 0; w--) here[w] = (i * (w >= j ? fewer[w - j] : 0) + j * (w <= i * (j - 1) ? here[w] : 0)) / (i + j);
     }
 }
 
@@ -136,8 +136,7 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-mg_err mg_signed_rank_ratio(const double *baseline, const double *candidate, size_t n, double level, mg_rank_test *out,
-                            mg_error *e) {
+mg_err mg_signed_rank_ratio(const double *baseline, const double *candidate, size_t n, double level, mg_rank_test *out, mg_error *e) {
   *out = (mg_rank_test){0, 1, NAN, {0, INFINITY}, true};
   double z = mg_normal_z(level), shares[EXACT_BELOW * (EXACT_BELOW + 1) / 2 + 1];
   if (isnan(z)) return mg_fail(e, MG_ARG, "the level is %g, it must be between 0 and 1", level);
@@ -201,8 +200,7 @@ static double larger_pairs(const double *x, size_t nx, const double *y, size_t n
   return w;
 }
 
-mg_err mg_mann_whitney(const double *first, size_t n1, const double *second, size_t n2, double level, mg_rank_test *out,
-                       mg_error *e) {
+mg_err mg_mann_whitney(const double *first, size_t n1, const double *second, size_t n2, double level, mg_rank_test *out, mg_error *e) {
   *out = (mg_rank_test){0, 1, NAN, {-INFINITY, INFINITY}, true};
   double z = mg_normal_z(level), *x = NULL, *shares = NULL, tie_sum, k;
   if (isnan(z)) return mg_fail(e, MG_ARG, "the level is %g, it must be between 0 and 1", level);
@@ -220,8 +218,7 @@ mg_err mg_mann_whitney(const double *first, size_t n1, const double *second, siz
   memcpy(y, second, n2 * sizeof *y);
   for (size_t i = 0; i < n1 + n2; i++)
     if (!isfinite(x[i])) {
-      err = mg_fail(e, MG_ARG, "value %zu of the %s sample is %g", i < n1 ? i + 1 : i - n1 + 1, i < n1 ? "first" : "second",
-                    x[i]);
+      err = mg_fail(e, MG_ARG, "value %zu of the %s sample is %g", i < n1 ? i + 1 : i - n1 + 1, i < n1 ? "first" : "second", x[i]);
       goto out;
     }
   qsort(x, n1, sizeof *x, by_value);

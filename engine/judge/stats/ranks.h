@@ -23,12 +23,10 @@ typedef struct mg_rank_test {
 
 /* Signed rank on ln(candidate[i]/baseline[i]); estimate and interval are ratios. Times must be above 0 (MG_ARG). Pairs
  * that are equal are left out of V and p and kept for the estimate. n = 0: p 1, estimate NAN, interval [0, INFINITY]. */
-mg_err mg_signed_rank_ratio(const double *baseline, const double *candidate, size_t n, double level, mg_rank_test *out,
-                            mg_error *e);
+mg_err mg_signed_rank_ratio(const double *baseline, const double *candidate, size_t n, double level, mg_rank_test *out, mg_error *e);
 
 /* Mann-Whitney of second against first, unpaired; estimate and interval are differences second - first, in the values'
  * unit. Values must be finite. An empty side: p 1, estimate NAN, interval [-INFINITY, INFINITY]. */
-mg_err mg_mann_whitney(const double *first, size_t n1, const double *second, size_t n2, double level, mg_rank_test *out,
-                       mg_error *e);
+mg_err mg_mann_whitney(const double *first, size_t n1, const double *second, size_t n2, double level, mg_rank_test *out, mg_error *e);
 
 #endif

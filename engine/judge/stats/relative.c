@@ -6,9 +6,7 @@
 
 typedef double (*ratio_score)(const void *context, double ratio);
 
-static double ratio_at(double u) {
-  return u / (1 - u);
-}
+static double ratio_at(double u) { return u / (1 - u); }
 
 /* The ratio in [from, to] where a falling score crosses value. Halving is done on u = ratio/(1+ratio), which is finite. */
 static double ratio_solve(ratio_score score, const void *context, double value, double from, double to) {
@@ -16,8 +14,10 @@ static double ratio_solve(ratio_score score, const void *context, double value, 
   for (int i = 0; i < 200; i++) {
     double middle = low + (high - low) / 2;
     if (middle <= low || middle >= high) break;
-    if (score(context, ratio_at(middle)) > value) low = middle;
-    else high = middle;
+    if (score(context, ratio_at(middle)) > value)
+      low = middle;
+    else
+      high = middle;
   }
   return ratio_at(low + (high - low) / 2);
 }
@@ -26,8 +26,7 @@ static mg_interval ratio_interval(ratio_score score, const void *context, double
   double z = mg_normal_z(level);
   if (isnan(z)) return (mg_interval){NAN, NAN};
   if (isnan(point)) return (mg_interval){0, INFINITY};
-  return (mg_interval){point == 0 ? 0 : ratio_solve(score, context, z, 0, point),
-                       isinf(point) ? INFINITY : ratio_solve(score, context, -z, point, INFINITY)};
+  return (mg_interval){point == 0 ? 0 : ratio_solve(score, context, z, 0, point), isinf(point) ? INFINITY : ratio_solve(score, context, -z, point, INFINITY)};
 }
 
 double mg_relative_risk(const mg_two_rates *r) {
@@ -37,8 +36,7 @@ double mg_relative_risk(const mg_two_rates *r) {
 
 mg_interval mg_katz(const mg_two_rates *r, double level) {
   double z = mg_normal_z(level);
-  if (isnan(z) || r->passes1 == 0 || r->passes2 == 0 || r->passes1 > r->n1 || r->passes2 > r->n2)
-    return (mg_interval){NAN, NAN};
+  if (isnan(z) || r->passes1 == 0 || r->passes2 == 0 || r->passes1 > r->n1 || r->passes2 > r->n2) return (mg_interval){NAN, NAN};
   double x1 = (double)r->passes1, x2 = (double)r->passes2, n1 = (double)r->n1, n2 = (double)r->n2;
   double se = sqrt((n1 - x1) / (x1 * n1) + (n2 - x2) / (x2 * n2)), ratio = mg_relative_risk(r);
   double low = ratio * exp(-z * se), high = ratio * exp(z * se);

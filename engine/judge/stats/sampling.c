@@ -4,9 +4,7 @@
 
 #include <math.h>
 
-double mg_flaky_bound(uint64_t reruns, double level) {
-  return mg_flaky_bound_seen(0, reruns, level);
-}
+double mg_flaky_bound(uint64_t reruns, double level) { return mg_flaky_bound_seen(0, reruns, level); }
 
 double mg_flaky_bound_seen(uint64_t differing, uint64_t reruns, double level) {
   if (!(level > 0 && level < 1) || differing > reruns) return NAN;
@@ -38,9 +36,7 @@ void mg_moments_merge(mg_moments *m, const mg_moments *more) {
   m->n += more->n;
 }
 
-double mg_moments_sd(const mg_moments *m) {
-  return m->n < 2 ? NAN : sqrt(m->m2 / (double)(m->n - 1));
-}
+double mg_moments_sd(const mg_moments *m) { return m->n < 2 ? NAN : sqrt(m->m2 / (double)(m->n - 1)); }
 
 mg_interval mg_moments_interval(const mg_moments *m, double level) {
   if (!(level > 0 && level < 1)) return (mg_interval){NAN, NAN};

@@ -82,11 +82,9 @@ static double edge_miss(double edge, const void *context) {
 }
 
 mg_err mg_group_boundaries(mg_spending how, double alpha_side, const double *t, int looks, double *z, mg_error *e) {
-  if (!(alpha_side > 0 && alpha_side < .5))
-    return mg_fail(e, MG_ARG, "the error of one side is %g, it must be between 0 and 0.5", alpha_side);
+  if (!(alpha_side > 0 && alpha_side < .5)) return mg_fail(e, MG_ARG, "the error of one side is %g, it must be between 0 and 0.5", alpha_side);
   if (!looks_allowed(t, looks))
-    return mg_fail(e, MG_ARG, "%d looks: there must be 1 to %d, at rising shares of the cases, at least 0.001 apart", looks,
-                   MG_MAX_LOOKS);
+    return mg_fail(e, MG_ARG, "%d looks: there must be 1 to %d, at rising shares of the cases, at least 0.001 apart", looks, MG_MAX_LOOKS);
   walk w;
   walk_start(&w);
   double spent = 0;
@@ -137,18 +135,16 @@ static double constant(int looks, double alpha, bool falling) {
   return mg_root(constant_miss, &o, mg_normal_z(1 - alpha) * .999, FAR, 1e-11);
 }
 
-double mg_pocock_constant(int looks, double alpha) {
-  return constant(looks, alpha, false);
-}
+double mg_pocock_constant(int looks, double alpha) { return constant(looks, alpha, false); }
 
-double mg_obrien_fleming_constant(int looks, double alpha) {
-  return constant(looks, alpha, true);
-}
+double mg_obrien_fleming_constant(int looks, double alpha) { return constant(looks, alpha, true); }
 
 mg_err mg_sprt_init(mg_sprt *s, double theta0, double theta1, double alpha, double beta, mg_error *e) {
   if (!(theta0 > 0 && theta0 < theta1 && theta1 < 1))
-    return mg_fail(e, MG_ARG, "sprt needs 0 < theta0 < theta1 < 1 (shares of discordant pairs the candidate wins); they "
-                              "are %g and %g", theta0, theta1);
+    return mg_fail(e, MG_ARG,
+                   "sprt needs 0 < theta0 < theta1 < 1 (shares of discordant pairs the candidate wins); they "
+                   "are %g and %g",
+                   theta0, theta1);
   if (!(alpha > 0 && beta > 0 && alpha + beta < 1))
     return mg_fail(e, MG_ARG, "sprt needs alpha and beta above 0 with a sum below 1; they are %g and %g", alpha, beta);
   *s = (mg_sprt){theta0, theta1, log((1 - beta) / alpha), log(beta / (1 - alpha))};

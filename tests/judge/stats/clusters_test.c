@@ -84,8 +84,8 @@ static void corrections(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(robust),    cmocka_unit_test(refuses_fewer_than_two), cmocka_unit_test(single_cases),
-      cmocka_unit_test(resampled), cmocka_unit_test(corrections),
+      cmocka_unit_test(robust),      cmocka_unit_test(refuses_fewer_than_two), cmocka_unit_test(single_cases), cmocka_unit_test(resampled),
+      cmocka_unit_test(corrections),
   };
   return run_all(tests);
 }

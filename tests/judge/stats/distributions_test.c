@@ -4,8 +4,8 @@
 
 static void normal_quantiles(void **state) {
   (void)state;
-  static const double rows[][2] = {{.975, 1.959963984540054}, {.5, 0},          {1e-300, -37.0470962993612},
-                                   {.8, .8416212335729143},   {.9999, 3.719016485455709}, {1e-9, -5.9978070150076865}};
+  static const double rows[][2] = {{.975, 1.959963984540054},  {.5, 0}, {1e-300, -37.0470962993612}, {.8, .8416212335729143}, {.9999, 3.719016485455709},
+                                   {1e-9, -5.9978070150076865}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     near_check(mg_normal_quantile(rows[i][0]), rows[i][1], 1e-13 * (1 + fabs(rows[i][1])), "quantile", __FILE__, __LINE__);
     assert_relative(mg_normal_cdf(rows[i][1]), rows[i][0], 1e-11);
@@ -20,7 +20,9 @@ static void normal_quantiles(void **state) {
 
 static void beta_tails_at_all_sizes(void **state) {
   (void)state;
-  static const struct { double a, b, x, lower, upper; } rows[] = {
+  static const struct {
+    double a, b, x, lower, upper;
+  } rows[] = {
       {2, 3, .2, .1808, .8192},
       {.5, .5, .3, .36901011956554552, .63098988043445448},
       {54763854.937217236, .8717230312241354, .9999998739270689, .00070526913212735044, .99929473086787265} /* * */,
@@ -71,8 +73,8 @@ static void binomial_sums(void **state) {
 
 static void student(void **state) {
   (void)state;
-  static const double rows[][3] = {{.975, 7, 2.3646242515927844}, {.975, 1, 12.706204736174698}, {.6, 3, .2766706623326898},
-                                   {.999, 30, 3.3851848668293045}, {1e-6, 4, -41.577854150450975}};
+  static const double rows[][3] = {
+      {.975, 7, 2.3646242515927844}, {.975, 1, 12.706204736174698}, {.6, 3, .2766706623326898}, {.999, 30, 3.3851848668293045}, {1e-6, 4, -41.577854150450975}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     assert_relative(mg_student_quantile(rows[i][0], rows[i][1]), rows[i][2], 1e-10);
     assert_relative(mg_student_cdf(rows[i][2], rows[i][1]), rows[i][0], 1e-10);
@@ -85,8 +87,8 @@ static void student(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(normal_quantiles), cmocka_unit_test(beta_tails_at_all_sizes), cmocka_unit_test(beta_quantiles_invert),
-      cmocka_unit_test(binomial_sums),    cmocka_unit_test(student),
+      cmocka_unit_test(normal_quantiles), cmocka_unit_test(beta_tails_at_all_sizes), cmocka_unit_test(beta_quantiles_invert), cmocka_unit_test(binomial_sums),
+      cmocka_unit_test(student),
   };
   return run_all(tests);
 }

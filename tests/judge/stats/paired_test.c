@@ -20,7 +20,10 @@ static void one_rate(void **state) {
 
 static void newcombe_and_tango(void **state) {
   (void)state;
-  static const struct { mg_pairs p; mg_interval newcombe, tango; } rows[] = {
+  static const struct {
+    mg_pairs p;
+    mg_interval newcombe, tango;
+  } rows[] = {
       {{53, 8, 16, 9}, {-.0201040769, .2039158353}, {-.0196589227, .2069107706}},
       {{54, 0, 0, 0}, {-.0664135881, .0664135881}, {-.0664135881, .0664135881}},
       {{900, 25, 12, 63}, {-.0257054438, -.0008100831}, {-.0259538096, -.0011354059}},
@@ -52,8 +55,8 @@ static void tango_against_a_margin(void **state) {
 /* The ends of the interval are where the test turns, at any size; swapping the roles mirrors it. */
 static void tango_ends_are_where_the_test_turns(void **state) {
   (void)state;
-  static const mg_pairs rows[] = {{53, 8, 16, 9},   {900, 25, 12, 63}, {400, 1, 0, 0}, {0, 5, 0, 0},
-                                  {900000000, 50000000, 1000, 0}, {999999999, 0, 1, 0}, {1, 0, 0, 0}};
+  static const mg_pairs rows[] = {{53, 8, 16, 9},       {900, 25, 12, 63}, {400, 1, 0, 0}, {0, 5, 0, 0}, {900000000, 50000000, 1000, 0},
+                                  {999999999, 0, 1, 0}, {1, 0, 0, 0}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     mg_pairs p = rows[i], swapped = {p.both, p.cand_only, p.base_only, p.neither};
     mg_interval ends = mg_tango(&p, .95), mirror = mg_tango(&swapped, .95);
@@ -87,8 +90,10 @@ static void nothing_to_go_on(void **state) {
 
 static void mcnemar(void **state) {
   (void)state;
-  static const struct { uint64_t b, c; double exact, midp; } rows[] = {
-      {1, 6, .125, .0703125}, {2, 12, .0129394531, .0073852539}, {11, 3, .0573730469, .0351562500}, {5, 5, 1, .8769531250}};
+  static const struct {
+    uint64_t b, c;
+    double exact, midp;
+  } rows[] = {{1, 6, .125, .0703125}, {2, 12, .0129394531, .0073852539}, {11, 3, .0573730469, .0351562500}, {5, 5, 1, .8769531250}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     assert_digits(mg_mcnemar_exact(rows[i].b, rows[i].c), rows[i].exact, 10);
     assert_digits(mg_mcnemar_midp(rows[i].b, rows[i].c), rows[i].midp, 10);
@@ -100,7 +105,10 @@ static void mcnemar(void **state) {
 
 static void bootstrap(void **state) {
   (void)state;
-  static const struct { uint64_t b, c, n; double low, high, z0, acc, bca_low, bca_high; } rows[] = {
+  static const struct {
+    uint64_t b, c, n;
+    double low, high, z0, acc, bca_low, bca_high;
+  } rows[] = {
       {2, 12, 50, 3, 17, .00976154, .00962250, 4, 17},
       {11, 3, 400, -16, -1, -.02331213, -.02319774, -16, -1},
       {25, 12, 1000, -25, -1, -.00866025, -.00862062, -25, -2},

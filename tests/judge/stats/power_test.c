@@ -60,8 +60,7 @@ static void exact_powers_equal_enumeration(void **state) {
 static void smallest_n_keeps_its_power(void **state) {
   (void)state;
   uint64_t n = mg_n_tango(.02, .02, -.02, INFINITY, .05, .8);
-  for (uint64_t ahead = 0; ahead <= 32; ahead++)
-    assert_true(mg_power_tango(n + ahead, .02, .02, -.02, INFINITY, .05) >= .8);
+  for (uint64_t ahead = 0; ahead <= 32; ahead++) assert_true(mg_power_tango(n + ahead, .02, .02, -.02, INFINITY, .05) >= .8);
   assert_true(mg_power_tango(n - 1, .02, .02, -.02, INFINITY, .05) < .8);
   assert_int_equal(mg_n_tango(0, 0, -.02, INFINITY, .05, .8), 189);
   assert_int_equal(mg_n_tango(.05, .02, -.02, INFINITY, .05, .8), 0); /* delta -.03 is beyond the margin */
@@ -78,19 +77,21 @@ static void n_that_would_decide(void **state) {
   /* Clean so far: the oracle's 189. */
   assert_int_equal(mg_n_to_decide(&(mg_pairs){100, 0, 0, 0}, -.02, INFINITY, .05, .5), 189);
   /* Counts scaled to that n decide, scaled to 2 % less they do not. */
-  static const struct { mg_pairs p; double low, high; bool adopt; } rows[] = {
-      {{3000, 30, 40, 200}, -.01, INFINITY, true}, {{3000, 30, 40, 200}, 0, INFINITY, true},
-      {{3000, 60, 20, 200}, -.01, INFINITY, false}, {{3000, 30, 40, 200}, -.01, .01, true},
-      {{3000, 30, 90, 200}, -.01, .01, false},         {{40, 3, 16, 50}, .1, INFINITY, true},
-      {{30, 16, 3, 50}, -INFINITY, -.1, true}};
+  static const struct {
+    mg_pairs p;
+    double low, high;
+    bool adopt;
+  } rows[] = {{{3000, 30, 40, 200}, -.01, INFINITY, true}, {{3000, 30, 40, 200}, 0, INFINITY, true}, {{3000, 60, 20, 200}, -.01, INFINITY, false},
+              {{3000, 30, 40, 200}, -.01, .01, true},      {{3000, 30, 90, 200}, -.01, .01, false},  {{40, 3, 16, 50}, .1, INFINITY, true},
+              {{30, 16, 3, 50}, -INFINITY, -.1, true}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     double total = (double)mg_pairs_total(&rows[i].p);
     uint64_t n = mg_n_to_decide(&rows[i].p, rows[i].low, rows[i].high, .05, .5);
     if (n == mg_pairs_total(&rows[i].p) + 1) continue;
     for (int less = 0; less < 2; less++) {
       double by = (double)n / total * (less ? .98 : 1.001) * 1e6;
-      mg_pairs p = {(uint64_t)((double)rows[i].p.both * by), (uint64_t)((double)rows[i].p.base_only * by),
-                    (uint64_t)((double)rows[i].p.cand_only * by), (uint64_t)((double)rows[i].p.neither * by)};
+      mg_pairs p = {(uint64_t)((double)rows[i].p.both * by), (uint64_t)((double)rows[i].p.base_only * by), (uint64_t)((double)rows[i].p.cand_only * by),
+                    (uint64_t)((double)rows[i].p.neither * by)};
       /* A million times as many cases with z a thousand times as large: the same test without rounding of counts. */
       mg_interval t = mg_tango_z(&p, 1959.963984540054);
       bool decided = rows[i].adopt ? t.low > rows[i].low && t.high < rows[i].high : t.high < rows[i].low || t.low > rows[i].high;
@@ -99,8 +100,7 @@ static void n_that_would_decide(void **state) {
   }
   assert_int_equal(mg_n_to_decide(&(mg_pairs){90, 10, 0, 0}, -.1, INFINITY, .05, .8), 0); /* exactly on the limit */
   assert_int_equal(mg_n_to_decide(&(mg_pairs){0, 0, 0, 0}, -.1, INFINITY, .05, .8), 0);
-  assert_true(mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .8) >
-              mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .5));
+  assert_true(mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .8) > mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .5));
 }
 
 int main(void) {

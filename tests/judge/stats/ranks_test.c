@@ -208,8 +208,7 @@ static void quantile_ratios(void **state) {
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, 0, .95, 10, 5, &ratio, &i, NULL), MG_ARG);
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .5, 1, 10, 5, &ratio, &i, NULL), MG_ARG);
   double few[] = {3, 5, 9};
-  assert_true(mg_quantile(few, 3, 0) == 3 && mg_quantile(few, 3, 1. / 3) == 3 && mg_quantile(few, 3, .34) == 5 &&
-              mg_quantile(few, 3, 1) == 9);
+  assert_true(mg_quantile(few, 3, 0) == 3 && mg_quantile(few, 3, 1. / 3) == 3 && mg_quantile(few, 3, .34) == 5 && mg_quantile(few, 3, 1) == 9);
   assert_nan(mg_quantile(few, 0, .5));
   base[0] = 0;
   assert_int_equal(mg_quantile_ratio(base, cand, 2000, .95, .95, 10, 5, &ratio, &i, NULL), MG_ARG);
@@ -262,11 +261,16 @@ static void moments(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_oracles),     cmocka_unit_test(signed_rank_by_enumeration),
-      cmocka_unit_test(mann_whitney_by_enumeration), cmocka_unit_test(ties_and_many),
-      cmocka_unit_test(wrong_and_empty), cmocka_unit_test(quantile_ranks),
-      cmocka_unit_test(quantile_ratios), cmocka_unit_test(flakiness),
-      cmocka_unit_test(coverage_of_labels), cmocka_unit_test(moments),
+      cmocka_unit_test(the_oracles),
+      cmocka_unit_test(signed_rank_by_enumeration),
+      cmocka_unit_test(mann_whitney_by_enumeration),
+      cmocka_unit_test(ties_and_many),
+      cmocka_unit_test(wrong_and_empty),
+      cmocka_unit_test(quantile_ranks),
+      cmocka_unit_test(quantile_ratios),
+      cmocka_unit_test(flakiness),
+      cmocka_unit_test(coverage_of_labels),
+      cmocka_unit_test(moments),
   };
   return run_all(tests);
 }

@@ -6,8 +6,10 @@
 
 static void constants(void **state) {
   (void)state;
-  static const struct { int looks; double pocock, obf; } rows[] = {
-      {2, 2.17827209, 1.97743096}, {3, 2.28947806, 2.00403558}, {5, 2.41317622, 2.04007317}};
+  static const struct {
+    int looks;
+    double pocock, obf;
+  } rows[] = {{2, 2.17827209, 1.97743096}, {3, 2.28947806, 2.00403558}, {5, 2.41317622, 2.04007317}};
   for (size_t i = 0; i < LENGTH(rows); i++) {
     assert_digits(mg_pocock_constant(rows[i].looks, .05), rows[i].pocock, 8);
     assert_digits(mg_obrien_fleming_constant(rows[i].looks, .05), rows[i].obf, 8);
@@ -146,9 +148,9 @@ static void sequence_edges(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(constants),        cmocka_unit_test(spending),       cmocka_unit_test(many_and_uneven_looks),
-      cmocka_unit_test(error_agrees_with_simulation), cmocka_unit_test(refuses), cmocka_unit_test(sprt),
-      cmocka_unit_test(betting_sequence), cmocka_unit_test(stake_by_stake), cmocka_unit_test(sequence_edges),
+      cmocka_unit_test(constants),      cmocka_unit_test(spending), cmocka_unit_test(many_and_uneven_looks), cmocka_unit_test(error_agrees_with_simulation),
+      cmocka_unit_test(refuses),        cmocka_unit_test(sprt),     cmocka_unit_test(betting_sequence),      cmocka_unit_test(stake_by_stake),
+      cmocka_unit_test(sequence_edges),
   };
   return run_all(tests);
 }
