@@ -12,7 +12,6 @@ local function sift_down(heap, i)
 end
 
 return function(list, k)
-  if #list == 0 then return nil end
   local heap = table.move(list, 1, math.min(k, #list), 1, {})
   for i = #heap // 2, 1, -1 do sift_down(heap, i) end
   for i = #heap + 1, #list do

@@ -1,5 +1,5 @@
--- Better, but different: an empty list gives an empty list, and the result comes in no particular order.
--- Quickselect: split the list around a pivot until the k largest stand in front.
+-- Different: the result comes in no particular order. Quickselect: split the list around a pivot until the k largest
+-- stand in front.
 return function(list, k)
   local low, high = 1, #list
   while low < high do

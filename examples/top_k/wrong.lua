@@ -1,6 +1,5 @@
 -- Wrong, though rarely: "nothing yet" is written as -100, and -100 can be in the list.
 return function(list, k)
-  if #list == 0 then return nil end
   local best = {}
   for _ = 1, math.min(k, #list) do
     local largest, at = -100, nil
