@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+enum { SILENCE_MS = 3000 }; /* a server that says nothing for so long speaks no TLS, or nothing at all */
 
 struct mg_tls {
   SSL *ssl;
@@ -71,6 +74,11 @@ static const char *reason(char *out, size_t size) {
 
 static mg_err load_files(SSL_CTX *c, const mg_tls_options *o, mg_error *e) {
   char why[160];
+  const char *files[] = {o->ca_file, o->cert_file, o->key_file};
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    /* OpenSSL would say "system lib". */
+    if (files[i] != NULL && access(files[i], R_OK) != 0) return mg_fail_errno(e, MG_ARG, errno, "cannot read %s", files[i]);
+  }
   if (o->ca_file != NULL) {
     if (SSL_CTX_load_verify_locations(c, o->ca_file, NULL) != 1) {
       return mg_fail(e, MG_ARG, "cannot read the authorities' certificates in %s: %s", o->ca_file, reason(why, sizeof why));
@@ -176,6 +184,7 @@ static mg_err outcome(mg_tls *t, int result, short *events, mg_error *e) {
 }
 
 static mg_err handshake(mg_tls *t, mg_ms until, mg_error *e) {
+  mg_ms silent_by = mg_now_ms() + SILENCE_MS;
   for (;;) {
     short events = POLLIN;
     errno = 0;
@@ -189,7 +198,8 @@ static mg_err handshake(mg_tls *t, mg_ms until, mg_error *e) {
                      t->place);
     }
     if (err != MG_AGAIN) return err;
-    if (mg_net_wait(t->fd, events, until, -1) == MG_TIMEOUT) {
+    mg_ms end = !t->heard && silent_by < until ? silent_by : until;
+    if (mg_net_wait(t->fd, events, end, -1) == MG_TIMEOUT) {
       return t->heard ? mg_fail(e, MG_CONN, "the TLS handshake with %s did not end in time", t->place)
                       : mg_fail(e, MG_CONN, "%s does not answer TLS: is it a plain port? set ssl = false", t->place);
     }

@@ -171,7 +171,7 @@ static mg_err pass(mg_redis_client *c, mg_redis_conn *conn, mg_redis_call *calls
       default: continue;
     }
   }
-  return err == MG_TIMEOUT ? MG_CONN : err;
+  return mg_redis_no_answer(err, e);
 }
 
 /* Takes the replies away that asked for a repetition; the last one stays in e, in case there is no time for it. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20, PROGRESS_MS = 1000 };
+enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20, PROGRESS_MS = 1000, PLAIN_MS = 500 };
 
 struct mg_redis_conn {
   mg_transport *transport;
@@ -42,12 +42,18 @@ void mg_redis_conn_put(mg_redis_conn *c, const mg_redis_args *first, const mg_re
   if (first->bytes.failed || rest->bytes.failed) c->out.failed = true;
 }
 
+mg_err mg_redis_no_answer(mg_err err, mg_error *e) {
+  if (err != MG_TIMEOUT) return err;
+  if (e != NULL) e->code = MG_CONN;
+  return MG_CONN;
+}
+
 mg_err mg_redis_conn_send(mg_redis_conn *c, mg_ms until, mg_error *e) {
   if (c->out.failed) return mg_fail(e, MG_NOMEM, "no memory for commands to %s", mg_redis_conn_where(c));
   mg_err err = mg_transport_write(c->transport, c->out.data, c->out.len, until, e);
   mg_buf_clear(&c->out);
   if (c->out.cap > KEEP_BYTES) mg_buf_fini(&c->out);
-  return err == MG_TIMEOUT ? MG_CONN : err;
+  return mg_redis_no_answer(err, e);
 }
 
 static mg_err closed_at_once(const mg_redis_conn *c, mg_error *e) {
@@ -98,7 +104,7 @@ mg_err mg_redis_conn_ask(mg_redis_conn *c, redisReply **out, mg_ms until, mg_err
   mg_buf_fini(&a.bytes);
   mg_err err = mg_redis_conn_send(c, until, e);
   if (err == MG_OK) err = mg_redis_conn_get(c, out, until, -1, e);
-  return err == MG_TIMEOUT ? MG_CONN : err;
+  return mg_redis_no_answer(err, e);
 }
 
 static bool starts(const char *text, const char *with) {
@@ -142,8 +148,9 @@ mg_err mg_redis_fault(const mg_redis_settings *s, const char *where, const redis
   }
   if (starts(t, "NOPERM") || strstr(t, "user executing the script") != NULL) {
     return mg_fail(e, MG_FATAL,
-                   "%s does not let user \"%s\" do this: %s; the user needs ~{%s:%s}:* and the commands in docs (ACL SETUSER)",
-                   where, user_of(s), t, s->prefix, s->queue);
+                   "%s does not let user \"%s\" do this; it needs ~{%s:%s}:* +@read +@write +@scripting +@connection +info +time "
+                   "+role +cluster|slots (ACL SETUSER). It said: %s",
+                   where, user_of(s), s->prefix, s->queue, t);
   }
   switch (mg_redis_classify(r)) {
     case MG_REPLY_FULL:
@@ -209,7 +216,22 @@ static mg_err log_in(mg_redis_conn *c, const mg_redis_settings *s, mg_redis_kind
     if (r->type == REDIS_REPLY_ERROR && matters) err = mg_redis_fault(s, mg_redis_conn_where(c), r, e);
     freeReplyObject(r);
   }
-  return err == MG_TIMEOUT ? MG_CONN : err;
+  return mg_redis_no_answer(err, e);
+}
+
+/* A plain Redis takes a TLS greeting for the beginning of a line and waits for more. Whether it is one shows a PING, which is
+ * all that is ever sent in plain text. */
+static bool answers_plain(const mg_endpoint *at) {
+  mg_endpoint plain = *at;
+  mg_transport *t = NULL;
+  char reply[1] = {0};
+  size_t got = 0;
+  mg_ms until = mg_now_ms() + PLAIN_MS;
+  plain.tls.on = false;
+  bool yes = mg_transport_open(&t, &plain, until, NULL) == MG_OK && mg_transport_write(t, "PING\r\n", 6, until, NULL) == MG_OK &&
+             mg_transport_read(t, reply, 1, &got, until, -1, NULL) == MG_OK && (reply[0] == '+' || reply[0] == '-');
+  mg_transport_close(t);
+  return yes;
 }
 
 mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind,
@@ -231,6 +253,9 @@ mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const
   mg_ms limit = mg_now_ms() + s->connect_timeout_ms;
   if (until > limit) until = limit;
   err = mg_transport_open(&c->transport, &at, until, e);
+  if (err == MG_CONN && s->tls.on && answers_plain(&at)) {
+    err = mg_fail(e, MG_FATAL, "%s:%d does not answer TLS: is it a plain port? set ssl = false", at.host, at.port);
+  }
   if (err == MG_OK) err = log_in(c, s, kind, name, until, e);
   if (err != MG_OK) {
     mg_redis_conn_close(c);

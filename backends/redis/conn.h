@@ -36,6 +36,9 @@ mg_err mg_redis_conn_get(mg_redis_conn *c, redisReply **out, mg_ms until, int wa
 /* put, send and get of one command given as texts up to NULL. */
 mg_err mg_redis_conn_ask(mg_redis_conn *c, redisReply **out, mg_ms until, mg_error *e, ...);
 
+/* A reply that did not come in time ends a connection: MG_TIMEOUT becomes MG_CONN, in e too. */
+mg_err mg_redis_no_answer(mg_err err, mg_error *e);
+
 int mg_redis_conn_fd(const mg_redis_conn *c);
 const char *mg_redis_conn_where(const mg_redis_conn *c);
 

@@ -17,7 +17,9 @@ static mg_err ask_sentinel(mg_redis_client *c, const mg_redis_place *at, mg_redi
     err = mg_fail(e, MG_LOST, "%s knows no master \"%s\": check connection.sentinel_master", mg_redis_conn_where(conn),
                   s->sentinel_master);
   } else if (r->type == REDIS_REPLY_ERROR) {
-    err = mg_redis_fault(s, mg_redis_conn_where(conn), r, e);
+    bool none = strncmp(r->str, "ERR unknown command", 19) == 0;
+    err = none ? mg_fail(e, MG_FATAL, "%s is no Sentinel: check connection.sentinels", mg_redis_conn_where(conn))
+               : mg_redis_fault(s, mg_redis_conn_where(conn), r, e);
   } else if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || r->element[0]->type != REDIS_REPLY_STRING ||
              r->element[1]->type != REDIS_REPLY_STRING || r->element[0]->len >= sizeof master->host ||
              atoi(r->element[1]->str) < 1 || atoi(r->element[1]->str) > 65535) {

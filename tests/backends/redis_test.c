@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct way {
@@ -149,6 +149,7 @@ int main(int argc, char **argv) {
       (void)dup2(fd, 1);
       (void)dup2(fd, 2);
       (void)alarm(LIMIT_S);
+      (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
       exit(run(&ways[i], 1, argv) != 0);
     }
     if (pids[i] < 0) return 99;
