@@ -107,16 +107,16 @@ int mg_cli_power(int argc, char **argv) {
   if (code >= 0) return code;
   if (!numbers(&a, &q)) return MG_EXIT_USAGE;
   if ((code = shares(&q)) || (code = goal(&a, &q))) return code;
-  (void)printf("%s", q.goal);
-  if (q.margin > 0) (void)printf(" with margin %g", q.margin);
-  (void)printf(": pass rates %g and %g, %g of the cases passed by one of the two only\n(baseline only %g, candidate only %g); "
-               "alpha %g two-sided, wanted power %g\n\n",
-               q.baseline, q.baseline + q.delta, q.discordant, q.p_b, q.p_c, q.alpha, q.target);
   uint64_t n = mg_n_tango(q.p_b, q.p_c, q.low, q.high, q.alpha, q.target);
   if (n == 0)
     return mg_complain("power", MG_EXIT_USAGE,
                        "more than 1,000,000,000 cases would be needed; choose a wider --margin or a "
                        "larger --delta");
+  (void)printf("%s", q.goal);
+  if (q.margin > 0) (void)printf(" with margin %g", q.margin);
+  (void)printf(": pass rates %g and %g, %g of the cases passed by one of the two only\n(baseline only %g, candidate only %g); "
+               "alpha %g two-sided, wanted power %g\n\n",
+               q.baseline, q.baseline + q.delta, q.discordant, q.p_b, q.p_c, q.alpha, q.target);
   (void)printf("cases needed: %llu, exact power %.4f\n", (unsigned long long)n, power_at(&q, n));
   print_comparisons(&q);
   (void)printf("\n       cases   chance of adopt\n");
