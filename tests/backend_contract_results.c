@@ -109,6 +109,18 @@ static void expect_note(mg_env *v, mg_backend *b, read_call call, const char *fr
   }
 }
 
+/* Once the newer note was seen, the older one must not come: it was replaced, or handed out before. */
+static void expect_replaced(mg_env *v, mg_backend *b, read_call call, const char *text) {
+  mg_batch batch = {0};
+  mg_error e = {0};
+  mg_ok(call(b, mg_now_ms() + v->c->quiet_ms, &batch, &e), &e);
+  for (size_t i = 0; i < batch.count; i++) {
+    mg_slice body = batch.items[i].body;
+    assert_false(body.len == strlen(text) && memcmp(body.data, text, body.len) == 0);
+  }
+  mg_batch_clear(&batch);
+}
+
 /* Reads until nothing comes that begins with letter. */
 static void expect_gone(mg_env *v, mg_backend *b, read_call call, char letter) {
   mg_ms end = mg_soon(v);
@@ -141,6 +153,8 @@ static void beats_tell_their_worker(mg_env *v) {
   beat(v, v->worker, "3", 60000);
   beat(v, v->worker, "4", 60000);
   expect_note(v, v->coordinator, v->ops->read_beats, v->worker_name, "4");
+  expect_replaced(v, v->coordinator, v->ops->read_beats, "3");
+  expect_replaced(v, v->coordinator, v->ops->read_beats, "1");
   beat(v, other, "5", 60000);
   expect_note(v, v->coordinator, v->ops->read_beats, v->other_name, "5");
   beat(v, v->worker, "", 60000); /* an empty one is one too */
@@ -191,6 +205,7 @@ static void controls_reach_every_worker(mg_env *v) {
   expect_note(v, v->worker, v->ops->read_controls, "", "a1");
   control(v, v->run, "a2", 60000); /* the newer one on a subject replaces the older */
   expect_note(v, v->worker, v->ops->read_controls, "", "a2");
+  expect_replaced(v, v->worker, v->ops->read_controls, "a1");
   expect_note(v, other, v->ops->read_controls, "", "a2");
 }
 
