@@ -282,11 +282,11 @@ int mg_executor_main(int socket_fd, int slot_fd) {
   }
   mg_runner_close(&runner);
   for (int i = 0; i <= MG_MAX_CLAUSES; i++) {
-    mg_tape_fini(&runner.args2[i]);
-    mg_tape_fini(&runner.out2[i]);
+    mg_tape_fini(&runner.args2[i].tape);
+    mg_tape_fini(&runner.out2[i].tape);
   }
-  mg_tape_fini(&runner.args);
-  mg_tape_fini(&runner.out);
+  mg_tape_fini(&runner.args.tape);
+  mg_tape_fini(&runner.out.tape);
   mg_buf_fini(&runner.record);
   mg_buf_fini(&runner.text);
   mg_buf_fini(&frame);

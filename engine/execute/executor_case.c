@@ -1,18 +1,13 @@
 #include "execute/executor_case.h"
 
+#include "execute/executor_clauses.h"
+#include "execute/executor_record.h"
 #include <lauxlib.h>
 #include <lua.h>
-#include <msgpack/pack.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#define SHOWN_BYTES 4096   /* of a value in a stored violation */
-#define MESSAGE_BYTES 1024
-
-/* Streams of Philox: 0 generates and 1 + r transforms (generator.h); math.random of each call has one of its own. */
-enum { RANDOM_CHECKS = 0x40000000, RANDOM_CALL = 0x50000000, RANDOM_CLAUSE = 0x60000000 };
-
-/* ---- phases and records ---- */
+/* ---- phases ---- */
 
 static void enter(mg_runner *r, mg_phase phase, uint32_t index, uint64_t case_number) {
   mg_slot *s = r->slot;
@@ -39,100 +34,18 @@ static void calm(mg_runner *r) {
   }
 }
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
-static void begin_record(mg_runner *r, msgpack_packer *pk, int elements, int kind, uint32_t index) {
-  mg_buf_clear(&r->record);
-  msgpack_packer_init(pk, &r->record, append);
-  msgpack_pack_array(pk, (size_t)elements);
-  msgpack_pack_int(pk, kind);
-  msgpack_pack_uint32(pk, index);
-}
-
-static void put_text(msgpack_packer *pk, mg_slice text) {
-  msgpack_pack_str(pk, text.len);
-  msgpack_pack_str_body(pk, text.data != NULL ? (const char *)text.data : "", text.len);
-}
-
-static void end_record(mg_runner *r) {
-  mg_slot *s = r->slot;
-  uint32_t used = atomic_load_explicit(&s->arena_used, memory_order_relaxed);
-  if (r->record.failed || r->record.len > MG_SLOT_ARENA_BYTES - used) return; /* only violations can be that large; counts come first */
-  memcpy(s->arena + used, r->record.data, r->record.len);
-  atomic_store_explicit(&s->arena_used, used + (uint32_t)r->record.len, memory_order_release);
-}
-
-static void record_fault(mg_runner *r, uint32_t index, const char *text) {
-  msgpack_packer pk;
-  begin_record(r, &pk, 3, 3, index);
-  put_text(&pk, mg_slice_of(text));
-  end_record(r);
-}
-
-static void record_violation(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, int clause, const char *message,
-                             bool has_out, const mg_tape *args2, const mg_tape *out2) {
-  if (r->stored[role][clause] >= r->violation_cap || r->stored[role][clause] == UINT8_MAX) return;
-  r->stored[role][clause]++;
-  msgpack_packer pk;
-  begin_record(r, &pk, 10, 1, index);
-  msgpack_pack_uint64(&pk, case_number);
-  msgpack_pack_int(&pk, role);
-  msgpack_pack_int(&pk, clause);
-  size_t n = message != NULL ? strnlen(message, MESSAGE_BYTES) : 0;
-  put_text(&pk, (mg_slice){(const uint8_t *)message, n});
-  const mg_tape *shown[4] = {&r->args, has_out ? &r->out : NULL, args2, out2};
-  for (int i = 0; i < 4; i++) {
-    mg_buf_clear(&r->text);
-    if (shown[i] != NULL) mg_tape_show(shown[i], SHOWN_BYTES, &r->text);
-    put_text(&pk, mg_buf_slice(&r->text));
-  }
-  end_record(r);
-}
-
-static void record_failed(mg_runner *r, uint32_t index, mg_role role, mg_clause_mask mask) {
-  msgpack_packer pk;
-  begin_record(r, &pk, 4, 0, index);
-  msgpack_pack_int(&pk, role);
-  msgpack_pack_uint64(&pk, mask);
-  end_record(r);
-}
-
-static void record_labels(mg_runner *r, uint32_t index) {
-  if (r->generator.label_count == 0) return;
-  lua_State *L = mg_script_lua(r->script);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->generator.labels_ref);
-  lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
-    lua_pop(L, 1);
-    size_t len;
-    const char *name = lua_tolstring(L, -1, &len);
-    msgpack_packer pk;
-    begin_record(r, &pk, 3, 2, index);
-    put_text(&pk, (mg_slice){(const uint8_t *)name, len});
-    end_record(r);
-  }
-  lua_pop(L, 1);
-}
-
 /* ---- opening ---- */
-
-/* Functions that are called for every case stand at fixed places of the checks' stack, below all else: a lookup by reference would cost more. */
-enum { AT_GENERATE = 1, AT_G, AT_CLAUSES };
-enum { CHECK = 0, TRANSFORM, GIVEN, PLACES };
-static int place(int clause, int what) { return AT_CLAUSES + PLACES * (clause - 1) + what; }
 
 static mg_err put_in_place(mg_runner *r, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
   lua_settop(L, 0);
-  if (!lua_checkstack(L, 256 + PLACES * (MG_MAX_CLAUSES + 1))) return mg_fail(e, MG_NOMEM, "memory ended");
+  if (!lua_checkstack(L, 256 + MG_PLACES * (MG_MAX_CLAUSES + 1))) return mg_fail(e, MG_NOMEM, "memory ended");
   lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.generate);
   mg_generator_push(L, &r->generator, r->checks.size);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.equal);
   for (int i = 1; i < r->checks.count; i++) {
-    const int refs[PLACES] = {r->checks.checks[i].check, r->checks.checks[i].transform, r->checks.checks[i].given};
-    for (int k = 0; k < PLACES; k++) {
+    const int refs[MG_PLACES] = {r->checks.checks[i].check, r->checks.checks[i].transform, r->checks.checks[i].given};
+    for (int k = 0; k < MG_PLACES; k++) {
       if (refs[k] > 0) lua_rawgeti(L, LUA_REGISTRYINDEX, refs[k]);
       else lua_pushnil(L);
     }
@@ -210,43 +123,16 @@ mg_err mg_runner_prepare(mg_runner *r, const mg_task *t, bool fresh, mg_error *e
   return MG_OK;
 }
 
-/* ---- calls into the checks' state ---- */
+/* ---- arguments ---- */
 
-/* Everything but MG_OK leaves the stack as it was. */
-static mg_err checks_call(mg_runner *r, int nargs, int nresults, mg_error *e) {
-  r->running = r->script;
-  mg_err err = r->stop ? MG_TIMEOUT : mg_script_call(r->script, nargs, nresults, e);
-  if (r->stop && err == MG_TIMEOUT && !mg_script_interrupted(r->script)) {
-    lua_pop(mg_script_lua(r->script), nargs + 1);
-    err = mg_fail(e, MG_TIMEOUT, "the time limit was reached");
-  }
-  r->running = NULL;
-  return err;
-}
-
-static mg_err push_with(mg_runner *r, int function, const mg_tape *first, const mg_tape *rest, int *nargs, mg_error *e) {
-  mg_err err = MG_OK;
-  r->running = r->script;
-  if (first != NULL) {
-    err = mg_tape_push(first, r->script, function, e);
-    if (err == MG_OK) {
-      err = mg_tape_push(rest, r->script, 0, e);
-      if (err != MG_OK) lua_pop(mg_script_lua(r->script), (int)first->values + (function != 0));
-    }
-    *nargs = (int)(first->values + rest->values);
-  } else {
-    err = mg_tape_push(rest, r->script, function, e);
-    *nargs = (int)rest->values;
-  }
-  r->running = NULL;
-  return err;
-}
-
-/* What stands above top becomes the tape's values, and stays where it is: the tape borrows its strings. */
-static mg_err read_results(mg_runner *r, mg_tape *t, int top, mg_error *e) {
+/* What stands above top becomes the values, and stays where it is: it is lent to the clauses, and the tape borrows its strings. */
+static mg_err read_results(mg_runner *r, mg_values *v, int top, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
+  int n = lua_gettop(L) - top;
   if (lua_gettop(L) > 100 && !lua_checkstack(L, 128)) return mg_fail(e, MG_NOMEM, "too many values");
-  return mg_tape_read_top(t, L, lua_gettop(L) - top, e);
+  mg_err err = mg_tape_read_top(&v->tape, L, n, e);
+  v->at = top + 1;
+  return err == MG_OK ? mg_tape_anchor(&v->tape, r->script, e) : err;
 }
 
 static void fault_text(mg_runner *r, const char *what, uint64_t case_number, mg_err err, mg_error *e) {
@@ -262,17 +148,18 @@ static void fault_text(mg_runner *r, const char *what, uint64_t case_number, mg_
 
 /* Leaves the arguments on the stack, where the tape borrows their strings. */
 static mg_err make_args(mg_runner *r, uint64_t case_number, mg_slice input, mg_error *e) {
+  mg_tape_clear(&r->args.tape);
+  r->args.at = 0;
   if (input.len > 0) {
-    mg_tape_clear(&r->args);
-    return mg_tape_unpack(&r->args, input, true, e);
+    return mg_tape_unpack(&r->args.tape, input, true, e);
   }
   lua_State *L = mg_script_lua(r->script);
   mg_generator_begin(&r->generator, r->seed, case_number, 0);
-  mg_script_reseed(r->script, r->seed, case_number, RANDOM_CHECKS);
+  mg_script_reseed(r->script, r->seed, case_number, MG_RANDOM_CHECKS);
   int top = r->base;
-  lua_pushvalue(L, AT_GENERATE);
-  lua_pushvalue(L, AT_G);
-  mg_err err = checks_call(r, 1, LUA_MULTRET, e);
+  lua_pushvalue(L, MG_AT_GENERATE);
+  lua_pushvalue(L, MG_AT_G);
+  mg_err err = mg_checks_call(r, 1, LUA_MULTRET, e);
   if (err != MG_OK) return r->generator.discarded && err == MG_ARG ? MG_OK : err;
   if (r->generator.discarded) return MG_OK;
   return read_results(r, &r->args, top, e);
@@ -284,11 +171,13 @@ static mg_err applies(mg_runner *r, int clause, const char **what, mg_error *e) 
   r->applies[clause] = true;
   if (c->given <= 0) return MG_OK;
   *what = "given";
-  int nargs;
-  mg_err err = push_with(r, place(clause, GIVEN), NULL, &r->args, &nargs, e);
-  if (err == MG_OK) err = checks_call(r, nargs, 1, e);
-  if (err != MG_OK) return err;
   lua_State *L = mg_script_lua(r->script);
+  int top = lua_gettop(L);
+  lua_pushvalue(L, mg_place(clause, MG_GIVEN));
+  mg_err err = mg_push_values(r, &r->args, e);
+  if (err == MG_OK) err = mg_checks_call(r, lua_gettop(L) - top - 1, 1, e);
+  else lua_settop(L, top);
+  if (err != MG_OK) return err;
   r->applies[clause] = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return MG_OK;
@@ -298,15 +187,18 @@ static mg_err transform(mg_runner *r, int clause, int relation, uint64_t case_nu
   lua_State *L = mg_script_lua(r->script);
   *what = "transform";
   mg_generator_begin(&r->generator, r->seed, case_number, 1 + (uint32_t)relation);
-  mg_script_reseed(r->script, r->seed, case_number, RANDOM_CHECKS + 1 + (uint32_t)relation);
-  int top = lua_gettop(L), nargs;
-  mg_err err = push_with(r, place(clause, TRANSFORM), NULL, &r->args, &nargs, e);
-  if (err != MG_OK) return err;
-  lua_pushvalue(L, AT_G);
-  lua_insert(L, -nargs - 1);
+  mg_script_reseed(r->script, r->seed, case_number, MG_RANDOM_CHECKS + 1 + (uint32_t)relation);
+  int top = lua_gettop(L);
+  lua_pushvalue(L, mg_place(clause, MG_TRANSFORM));
+  lua_pushvalue(L, MG_AT_G);
+  mg_err err = mg_tape_push(&r->args.tape, r->script, 0, e); /* always a copy: to change it and give it back is how transforms are written */
+  if (err != MG_OK) {
+    lua_settop(L, top);
+    return err;
+  }
   bool before = r->generator.discarded;
   r->generator.discarded = false;
-  err = checks_call(r, nargs + 1, LUA_MULTRET, e);
+  err = mg_checks_call(r, lua_gettop(L) - top - 1, LUA_MULTRET, e);
   bool gave_up = r->generator.discarded;
   r->generator.discarded = before;
   if (gave_up && (err == MG_OK || err == MG_ARG)) { /* g:discard() in a transform: this relation does not apply to this case */
@@ -318,7 +210,7 @@ static mg_err transform(mg_runner *r, int clause, int relation, uint64_t case_nu
 }
 
 /* Arguments of the case and of its relations. MG_OK, also where discarded. */
-static mg_err prepare_case(mg_runner *r, uint64_t case_number, mg_slice input, mg_error *e) {
+static mg_err prepare_once(mg_runner *r, uint64_t case_number, mg_slice input, mg_error *e) {
   const char *what = input.len > 0 ? "input" : "generate";
   int number = 0;
   r->generator.discarded = false;
@@ -342,113 +234,13 @@ static mg_err prepare_case(mg_runner *r, uint64_t case_number, mg_slice input, m
   return MG_OK;
 }
 
-/* ---- clauses ---- */
-
-typedef struct verdict {
-  bool holds;
-  mg_err stopped; /* MG_TIMEOUT, or MG_OK */
-  char message[MESSAGE_BYTES];
-} verdict;
-
-/* Reads boolean [, text] from the two results on the stack. */
-static void read_verdict(mg_runner *r, verdict *v) {
+static mg_err prepare_case(mg_runner *r, uint64_t case_number, mg_slice input, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
-  v->holds = lua_toboolean(L, -2);
-  if (v->holds) {
-    lua_pop(L, 2);
-    return;
-  }
-  v->message[0] = '\0';
-  if (lua_type(L, -1) == LUA_TSTRING) (void)snprintf(v->message, sizeof v->message, "%s", lua_tostring(L, -1));
-  else if (lua_isnil(L, -2)) (void)snprintf(v->message, sizeof v->message, "it returned nil, which counts as false");
-  lua_pop(L, 2);
-}
-
-static void clause_error(verdict *v, mg_err err, const mg_error *e) {
-  v->holds = false;
-  v->stopped = err == MG_TIMEOUT ? MG_TIMEOUT : MG_OK;
-  (void)snprintf(v->message, sizeof v->message, "it raised: %s", e->text);
-}
-
-static void check_property(mg_runner *r, int clause, uint64_t case_number, const mg_tape *out, const mg_tape *args, verdict *v) {
-  mg_error e;
-  int nargs;
-  mg_script_reseed(r->script, r->seed, case_number, RANDOM_CLAUSE + (uint32_t)clause);
-  mg_err err = push_with(r, place(clause, CHECK), out, args, &nargs, &e);
-  if (err == MG_OK) err = checks_call(r, nargs, 2, &e);
-  if (err != MG_OK) clause_error(v, err, &e);
-  else read_verdict(r, v);
-}
-
-static int push_two(lua_State *L) {
-  mg_runner *r = lua_touserdata(L, 1);
-  int clause = (int)lua_tointeger(L, 2);
-  lua_settop(L, 0);
-  (void)mg_tape_build(&r->out, L);
-  (void)mg_tape_build(&r->out2[clause], L);
-  if (r->checks.equal_is_core) {
-    lua_pushboolean(L, mg_value_equal(L, 1, 2, 0, 0));
-    return 1;
-  }
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.equal);
-  lua_insert(L, 1);
-  lua_call(L, 2, 1);
-  return 1;
-}
-
-/* expect(out, out2, args, args2), the arguments as lists. */
-static int push_expect(lua_State *L) {
-  mg_runner *r = lua_touserdata(L, 1);
-  int clause = (int)lua_tointeger(L, 2);
-  lua_settop(L, 0);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.checks[clause].check);
-  (void)mg_tape_build(&r->out, L);
-  (void)mg_tape_build(&r->out2[clause], L);
-  const mg_tape *lists[2] = {&r->args, &r->args2[clause]};
-  for (int i = 0; i < 2; i++) {
-    int n = mg_tape_build(lists[i], L);
-    lua_createtable(L, n, 1);
-    lua_insert(L, -n - 1);
-    for (int k = n; k >= 1; k--) lua_rawseti(L, -k - 1, k);
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, "n");
-  }
-  lua_call(L, 4, 2);
-  return 2;
-}
-
-static void check_relation(mg_runner *r, int clause, uint64_t case_number, verdict *v) {
-  lua_State *L = mg_script_lua(r->script);
-  const mg_check *c = &r->checks.checks[clause];
-  mg_error e;
-  v->holds = true;
-  if (c->expect == MG_EXPECT_PROPERTIES) {
-    for (int i = 1; i < r->checks.count && v->holds; i++) {
-      if (r->checks.checks[i].relation) continue;
-      check_property(r, i, case_number, &r->out2[clause], &r->args2[clause], v);
-      if (!v->holds) {
-        char why[MESSAGE_BYTES];
-        (void)snprintf(why, sizeof why, "property \"%.100s\" does not hold for the transformed case%s%.800s", r->checks.clauses[i].name,
-                       v->message[0] != '\0' ? ": " : "", v->message);
-        memcpy(v->message, why, sizeof why);
-      }
-    }
-    return;
-  }
-  bool function = c->expect == MG_EXPECT_FUNCTION;
-  mg_script_reseed(r->script, r->seed, case_number, RANDOM_CLAUSE + (uint32_t)clause);
-  lua_pushcfunction(L, function ? push_expect : push_two);
-  lua_pushlightuserdata(L, r);
-  lua_pushinteger(L, clause);
-  mg_err err = checks_call(r, 2, function ? 2 : 1, &e);
-  if (err != MG_OK) {
-    clause_error(v, err, &e);
-    return;
-  }
-  if (!function) lua_pushliteral(L, "");
-  read_verdict(r, v);
-  if (c->expect == MG_EXPECT_NOT_EQUAL) v->holds = !v->holds;
-  if (!function) v->message[0] = '\0';
+  mg_err err = prepare_once(r, case_number, input, e);
+  if (r->careful || r->generator.discarded || r->args.at == 0 || mg_tape_unchanged(&r->args.tape, L, r->args.at)) return err;
+  r->careful = true; /* some given() changed the arguments: once more, with copies */
+  lua_settop(L, r->base);
+  return prepare_once(r, case_number, input, e);
 }
 
 /* ---- a role ---- */
@@ -479,59 +271,42 @@ static mg_err call_role(mg_runner *r, mg_role role, const mg_tape *args, uint64_
 
 /* Time-outs and crashes end the role with `completes` alone: what else would have failed cannot depend on when the time was up. */
 static role_result stopped(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, mg_outcome o, const char *why, const mg_tape *args2) {
-  record_violation(r, index, case_number, role, 0, why, false, args2, NULL);
+  mg_record_violation(r, index, case_number, role, 0, why, false, args2, NULL);
   return (role_result){o, MG_COMPLETES};
 }
 
 static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role) {
   mg_error e;
   role_result res = {MG_PASS, 0};
-  mg_err first = call_role(r, role, &r->args, case_number, RANDOM_CALL, &r->out, &e);
+  mg_err first = call_role(r, role, &r->args.tape, case_number, MG_RANDOM_CALL, &r->out.tape, &e);
   if (first != MG_OK) {
     mg_outcome o = outcome_of(first);
     if (o != MG_ERROR) return stopped(r, index, case_number, role, o, e.text, NULL);
     res = (role_result){MG_ERROR, MG_COMPLETES};
-    record_violation(r, index, case_number, role, 0, e.text, false, NULL, NULL);
+    mg_record_violation(r, index, case_number, role, 0, e.text, false, NULL, NULL);
   }
-  if (first == MG_OK && r->explain) record_violation(r, index, case_number, role, 0, "holds", true, NULL, NULL);
+  if (first == MG_OK && r->explain) mg_record_violation(r, index, case_number, role, 0, "holds", true, NULL, NULL);
   int number = 0;
   for (int i = 1; i < r->checks.count; i++) {
     if (!r->checks.checks[i].relation) continue;
-    uint32_t stream = RANDOM_CALL + 1 + (uint32_t)number++;
+    uint32_t stream = MG_RANDOM_CALL + 1 + (uint32_t)number++;
     r->has_out2[i] = false;
     if (!r->applies[i]) continue;
-    mg_err err = call_role(r, role, &r->args2[i], case_number, stream, &r->out2[i], &e);
+    mg_err err = call_role(r, role, &r->args2[i].tape, case_number, stream, &r->out2[i].tape, &e);
     r->has_out2[i] = err == MG_OK;
     if (err == MG_OK) continue;
     mg_outcome o = outcome_of(err);
-    if (o != MG_ERROR) return stopped(r, index, case_number, role, o, e.text, &r->args2[i]);
-    if ((res.failed & MG_COMPLETES) == 0) record_violation(r, index, case_number, role, 0, e.text, first == MG_OK, &r->args2[i], NULL);
+    if (o != MG_ERROR) return stopped(r, index, case_number, role, o, e.text, &r->args2[i].tape);
+    if ((res.failed & MG_COMPLETES) == 0) mg_record_violation(r, index, case_number, role, 0, e.text, first == MG_OK, &r->args2[i].tape, NULL);
     res = (role_result){MG_ERROR, MG_COMPLETES};
   }
-  for (int i = 1; i < r->checks.count; i++) {
-    bool relation = r->checks.checks[i].relation;
-    if (!r->applies[i] || first != MG_OK || (relation && !r->has_out2[i])) {
-      if (r->explain) record_violation(r, index, case_number, role, i, r->applies[i] ? "not reached" : "does not apply", false, NULL, NULL);
-      continue;
-    }
-    verdict v; /* its kilobyte of text is not cleared for every clause of every case */
-    v.stopped = MG_OK;
-    if (relation) check_relation(r, i, case_number, &v);
-    else check_property(r, i, case_number, &r->out, &r->args, &v);
-    if (v.stopped == MG_TIMEOUT || r->stop) {
-      char why[MG_NAME_MAX + 200];
-      (void)snprintf(why, sizeof why, "the time limit was reached in clause \"%.100s\"%s%s", r->checks.clauses[i].name,
-                     mg_script_where(r->script)[0] != '\0' ? " at " : "", mg_script_where(r->script));
-      return stopped(r, index, case_number, role, MG_TIMED_OUT, why, NULL);
-    }
-    if (v.holds) {
-      if (r->explain) record_violation(r, index, case_number, role, i, "holds", true, relation ? &r->args2[i] : NULL, relation ? &r->out2[i] : NULL);
-      continue;
-    }
-    res.failed |= (mg_clause_mask)1 << i;
-    if (res.outcome == MG_PASS) res.outcome = MG_FAIL;
-    record_violation(r, index, case_number, role, i, v.message, true, relation ? &r->args2[i] : NULL, relation ? &r->out2[i] : NULL);
-  }
+  char why[MG_NAME_MAX + 300];
+  mg_clause_mask failed;
+  mg_err err = mg_judge_clauses(r, index, case_number, role, first == MG_OK, &failed, why, sizeof why);
+  if (err == MG_TIMEOUT) return stopped(r, index, case_number, role, MG_TIMED_OUT, why, NULL);
+  if (err != MG_OK) return stopped(r, index, case_number, role, MG_ERROR, why, NULL);
+  res.failed |= failed;
+  if (failed != 0 && res.outcome == MG_PASS) res.outcome = MG_FAIL;
   return res;
 }
 
@@ -542,14 +317,14 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
   enter(r, MG_PHASE_GENERATE, index, case_number);
   mg_err err = prepare_case(r, case_number, input, e);
   if (err != MG_OK) {
-    record_fault(r, index, e->text);
+    mg_record_fault(r, index, e->text);
     calm(r);
     lua_settop(L, r->base);
     return err;
   }
   calm(r);
   bool discarded = r->generator.discarded;
-  if (!discarded && !skip_baseline) record_labels(r, index);
+  if (!discarded && !skip_baseline) mg_record_labels(r, index);
   for (int role = 0; role < MG_ROLES; role++) {
     bool skip = role == MG_BASELINE && skip_baseline;
     if (r->roles[role] == NULL && !skip) continue;
@@ -566,7 +341,7 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
       if (r->stop && res.outcome != MG_TIMED_OUT) res = stopped(r, index, case_number, (mg_role)role, MG_TIMED_OUT, "the time limit was reached in a finalizer", NULL);
       calm(r);
     }
-    if (res.failed != 0) record_failed(r, index, (mg_role)role, res.failed);
+    if (res.failed != 0) mg_record_failed(r, index, (mg_role)role, res.failed);
     mg_digester_add(r->digester, &r->sum, case_number, (mg_role)role, res.outcome, res.failed);
     outcomes[role] = res.outcome;
     s->outcomes[role][index] = (uint8_t)res.outcome;

@@ -11,6 +11,12 @@
 #include "wire/message.h"
 #include <signal.h>
 
+/* Values of the case: flat, and (at != 0) on the checks' stack from there on. */
+typedef struct mg_values {
+  mg_tape tape;
+  int at;
+} mg_values;
+
 typedef struct mg_runner {
   mg_slot *slot;
   const char *path; /* script */
@@ -20,7 +26,7 @@ typedef struct mg_runner {
   mg_script *script;                   /* of the checks */
   mg_checks checks;
   mg_generator generator;
-  int base;                            /* the checks' functions stand on their stack up to here, see place() */
+  int base;                            /* the checks' functions stand on their stack up to here, see mg_place() */
   mg_implementation *roles[MG_ROLES];  /* NULL: none, or not loaded */
   char names[MG_ROLES][MG_NAME_MAX + 1];
   uint32_t memory_mb;
@@ -31,8 +37,9 @@ typedef struct mg_runner {
   uint32_t violation_cap;
   bool explain;                        /* records every clause, failed or not */
   uint8_t stored[MG_ROLES][MG_MAX_CLAUSES + 1]; /* violations of the task so far */
-  mg_tape args, out;
-  mg_tape args2[MG_MAX_CLAUSES + 1], out2[MG_MAX_CLAUSES + 1];
+  bool careful;                        /* some clause function changes what it is lent: every call gets a copy */
+  mg_values args, out;
+  mg_values args2[MG_MAX_CLAUSES + 1], out2[MG_MAX_CLAUSES + 1];
   bool applies[MG_MAX_CLAUSES + 1];
   bool has_out2[MG_MAX_CLAUSES + 1];
   mg_buf record, text;

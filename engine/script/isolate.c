@@ -424,18 +424,18 @@ void mg_script_restore(mg_script *s) {
     s->finalizers = false;
     lua_gc(s->L, LUA_GCCOLLECT);
   }
-  if (s->limit != 0 && s->used > s->limit / 2 && s->used > s->collected + s->collected / 2) {
+  if (s->memory.limit != 0 && s->memory.used > s->memory.limit / 2 && s->memory.used > s->collected + s->collected / 2) {
     /* Garbage of earlier cases must not take the memory of this one: the string library fails at the limit without a collection. */
     lua_gc(s->L, LUA_GCCOLLECT);
-    s->collected = s->used;
+    s->collected = s->memory.used;
   }
   if (!s->dirty) return;
   s->dirty = false;
-  size_t limit = s->limit;
-  s->limit = 0; /* a script at its memory limit must still be put back */
+  size_t limit = s->memory.limit;
+  s->memory.limit = 0; /* a script at its memory limit must still be put back */
   lua_pushcfunction(s->L, restore);
   if (lua_pcall(s->L, 0, 0, 0) != LUA_OK) lua_pop(s->L, 1);
-  s->limit = limit;
+  s->memory.limit = limit;
 }
 
 void mg_isolate_open(lua_State *L) {

@@ -10,20 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *counting_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
-  mg_script *s = ud;
-  if (ptr == NULL) osize = 0; /* Lua passes the kind of object there */
-  if (nsize == 0) {
-    free(ptr);
-    s->used -= osize;
-    return NULL;
-  }
-  if (s->limit != 0 && nsize > osize && s->used + (nsize - osize) > s->limit) return NULL;
-  void *p = realloc(ptr, nsize);
-  if (p != NULL) s->used = s->used - osize + nsize;
-  return p;
-}
-
 mg_script *mg_script_of(lua_State *L) {
   mg_script *s;
   memcpy(&s, lua_getextraspace(L), sizeof s);
@@ -31,8 +17,12 @@ mg_script *mg_script_of(lua_State *L) {
 }
 
 lua_State *mg_script_lua(mg_script *s) { return s->L; }
-void mg_script_limit(mg_script *s, size_t memory_bytes) { s->limit = memory_bytes; }
-size_t mg_script_used(const mg_script *s) { return s->used; }
+void mg_script_limit(mg_script *s, size_t memory_bytes) { s->memory.limit = memory_bytes; }
+size_t mg_script_used(const mg_script *s) { return s->memory.used; }
+
+bool mg_script_has_room(const mg_script *s, size_t bytes) {
+  return s->memory.limit == 0 || (s->memory.used < s->memory.limit && s->memory.limit - s->memory.used > bytes);
+}
 
 /* ---- time limit ---- */
 
@@ -79,7 +69,7 @@ static mg_err explain(mg_script *s, int status, mg_error *e) {
   } else if (status == LUA_ERRMEM || (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0)) {
     /* The second form is how the string library's buffers fail, without asking the collector first. */
     lua_gc(L, LUA_GCCOLLECT);
-    code = mg_fail(e, MG_NOMEM, "the memory limit of %zu MB was reached", s->limit >> 20);
+    code = mg_fail(e, MG_NOMEM, "the memory limit of %zu MB was reached", s->memory.limit >> 20);
   } else if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
     code = mg_fail(e, MG_ARG, "%s", lua_tostring(L, -1));
   } else {
@@ -130,8 +120,9 @@ static int open_all(lua_State *L) {
 mg_script *mg_script_new(size_t memory_bytes) {
   mg_script *s = calloc(1, sizeof *s);
   if (s == NULL) return NULL;
-  s->L = lua_newstate(counting_alloc, s);
+  s->L = lua_newstate(mg_alloc_lua, &s->memory);
   if (s->L == NULL) {
+    mg_alloc_fini(&s->memory);
     free(s);
     return NULL;
   }
@@ -146,13 +137,16 @@ mg_script *mg_script_new(size_t memory_bytes) {
     mg_script_free(s);
     return NULL;
   }
-  s->limit = memory_bytes;
+  /* Garbage may grow to four times what lives before a cycle: a case's values are small and die at once. */
+  lua_gc(s->L, LUA_GCINC, 400, 0, 0);
+  s->memory.limit = memory_bytes;
   return s;
 }
 
 void mg_script_free(mg_script *s) {
   if (s == NULL) return;
-  s->limit = 0; /* closing may allocate, and must not fail */
+  s->memory.limit = 0; /* closing may allocate, and must not fail */
   lua_close(s->L);
+  mg_alloc_fini(&s->memory);
   free(s);
 }

@@ -21,6 +21,8 @@ struct lua_State *mg_script_lua(mg_script *s);
 mg_script *mg_script_of(struct lua_State *L);
 void mg_script_limit(mg_script *s, size_t memory_bytes);
 size_t mg_script_used(const mg_script *s);
+/* Whether bytes more can surely be had below the limit. */
+bool mg_script_has_room(const mg_script *s, size_t bytes);
 
 /* Calls the function below nargs arguments. MG_OK: nresults on the stack. Else the stack is as before the function was pushed and e
  * says why: MG_TIMEOUT (interrupted), MG_NOMEM (limit reached), MG_ARG (it raised; e.text is the raised value as text, cut). */

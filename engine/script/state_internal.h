@@ -3,6 +3,7 @@
 #define MG_SCRIPT_STATE_INTERNAL_H
 
 #include "base/philox.h"
+#include "script/alloc.h"
 #include <lua.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,7 +13,7 @@ struct mg_script {
   lua_State *volatile running;      /* the innermost coroutine that runs; where the time limit strikes */
   volatile sig_atomic_t expired;    /* the current call's time is up */
   char where[128];                  /* of the first instruction the interrupt struck */
-  size_t used, limit;               /* bytes */
+  mg_alloc memory;
   size_t collected;                 /* used after the last collection between cases */
   mg_philox random;                 /* behind math.random */
   bool isolated;                    /* mg_script_commit was called */

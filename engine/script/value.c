@@ -3,7 +3,6 @@
 #include "script/state.h"
 #include <lauxlib.h>
 #include <lua.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,11 +111,23 @@ static bool read_table(reader *r, int idx, int depth) {
   lua_Integer next = 1;
   bool array = true;
   uint32_t count = 0;
+  int top = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, idx) != 0) {
-    int value = lua_gettop(L), key = value - 1;
+    int value = top + 2, key = top + 1;
     if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == next) {
       next++;
+      if (lua_isinteger(L, value)) { /* lists of integers, without the machinery below */
+        mg_cell *number = mg_tape_add(t, MG_CELL_INT);
+        if (number == NULL) {
+          r->nomem = true;
+          return false;
+        }
+        number->u.integer = lua_tointeger(L, value);
+        count++;
+        lua_settop(L, key);
+        continue;
+      }
     } else {
       if (array) {
         array = false;
@@ -292,6 +303,32 @@ int mg_tape_build(const mg_tape *t, lua_State *L) {
   return (int)t->values;
 }
 
+static int anchor(lua_State *L) {
+  mg_tape *t = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (size_t i = 0; i < t->len; i++) {
+    const mg_cell *c = &t->cells[i];
+    if (c->kind != MG_CELL_STRING) continue;
+    lua_pushlstring(L, c->u.text, c->length);
+    /* A long string comes out as a copy: the tape is made to point at it, since only the copy is held here. */
+    t->cells[i].u.text = lua_tostring(L, -1);
+    lua_rawseti(L, 1, ++n);
+  }
+  return 1;
+}
+
+mg_err mg_tape_anchor(mg_tape *t, mg_script *s, mg_error *e) {
+  size_t strings = 0;
+  for (size_t i = 0; i < t->len; i++) strings += t->cells[i].kind == MG_CELL_STRING;
+  if (strings == 0 || !mg_tape_has_tables(t)) return MG_OK;
+  lua_State *L = mg_script_lua(s);
+  lua_pushcfunction(L, anchor);
+  lua_pushlightuserdata(L, t);
+  return mg_script_call(s, 1, 1, e);
+}
+
 static int build_protected(lua_State *L) {
   const mg_tape *t = lua_touserdata(L, 1);
   lua_settop(L, 0);
@@ -306,9 +343,11 @@ mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
     lua_pushinteger(L, t->cells[0].u.integer);
     return MG_OK;
   }
-  bool plain = true; /* numbers and the like need no memory, so no protection */
-  for (size_t i = 0; i < t->len && plain; i++) plain = t->cells[i].kind <= MG_CELL_FLOAT;
-  if (plain) {
+  /* Only the memory limit can make building fail. Far from it no protected call is needed: a table or string takes less than 256 bytes a cell
+   * besides its text. */
+  size_t bytes = t->len * 256;
+  for (size_t i = 0; i < t->len; i++) bytes += t->cells[i].kind == MG_CELL_STRING ? t->cells[i].length : 0;
+  if (mg_script_has_room(s, bytes)) {
     (void)mg_tape_build(t, L);
     return MG_OK;
   }
@@ -318,161 +357,6 @@ mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e) {
   if (err != MG_OK && function != 0) lua_pop(L, 1);
   return err;
 }
-
-/* ---- comparing ---- */
-
-static int rank(lua_State *L, int i) {
-  switch (lua_type(L, i)) {
-    case LUA_TNIL: return 0;
-    case LUA_TBOOLEAN: return lua_toboolean(L, i) ? 3 : 2;
-    case LUA_TNUMBER: return 4;
-    case LUA_TSTRING: return 5;
-    case LUA_TTABLE: return 6;
-    default: return mg_value_is_null(L, i) ? 1 : 7;
-  }
-}
-
-static bool is_nan(lua_State *L, int i) { return !lua_isinteger(L, i) && isnan(lua_tonumber(L, i)); }
-
-static bool numbers_equal(lua_State *L, int a, int b, double abs, double rel) {
-  bool na = is_nan(L, a), nb = is_nan(L, b);
-  if (na || nb) return na && nb;
-  if (lua_compare(L, a, b, LUA_OPEQ)) return true; /* exact across int and float */
-  if (abs <= 0 && rel <= 0) return false;
-  double x = lua_tonumber(L, a), y = lua_tonumber(L, b);
-  if (isinf(x) || isinf(y)) return false;
-  double limit = fmax(abs, rel * fmax(fabs(x), fabs(y)));
-  return fabs(x - y) <= limit;
-}
-
-static bool equal(lua_State *L, int a, int b, double abs, double rel, int depth);
-
-static bool tables_equal(lua_State *L, int a, int b, double abs, double rel, int depth) {
-  if (lua_rawequal(L, a, b)) return true;
-  if (depth >= MG_VALUE_DEPTH) luaL_error(L, "tables nested deeper than %d cannot be compared", MG_VALUE_DEPTH);
-  luaL_checkstack(L, 6, "tables nested too deep");
-  size_t count = 0;
-  lua_pushnil(L);
-  while (lua_next(L, a) != 0) {
-    int value = lua_gettop(L);
-    lua_pushvalue(L, value - 1);
-    lua_rawget(L, b);
-    bool same = !lua_isnil(L, -1) && equal(L, value, value + 1, abs, rel, depth + 1);
-    if (!same) {
-      lua_settop(L, value - 2);
-      return false;
-    }
-    lua_settop(L, value - 1);
-    count++;
-  }
-  size_t other = 0;
-  lua_pushnil(L);
-  while (lua_next(L, b) != 0) {
-    lua_pop(L, 1);
-    other++;
-  }
-  if (other != count) return false;
-  if (count > 0) return true;
-  mg_mark ma = mg_value_marked(L, a), mb = mg_value_marked(L, b);
-  return ma == MG_UNMARKED || mb == MG_UNMARKED || ma == mb;
-}
-
-static bool equal(lua_State *L, int a, int b, double abs, double rel, int depth) {
-  int ta = lua_type(L, a);
-  if (ta != lua_type(L, b)) return false;
-  switch (ta) {
-    case LUA_TNUMBER: return numbers_equal(L, a, b, abs, rel);
-    case LUA_TTABLE: return tables_equal(L, a, b, abs, rel, depth);
-    default: return lua_rawequal(L, a, b);
-  }
-}
-
-bool mg_value_equal(lua_State *L, int a, int b, double abs, double rel) {
-  return equal(L, lua_absindex(L, a), lua_absindex(L, b), abs, rel, 0);
-}
-
-static int compare_numbers(lua_State *L, int a, int b) {
-  bool na = is_nan(L, a), nb = is_nan(L, b);
-  if (na || nb) return (na ? 0 : 1) - (nb ? 0 : 1);
-  if (lua_compare(L, a, b, LUA_OPLT)) return -1;
-  return lua_compare(L, b, a, LUA_OPLT) ? 1 : 0;
-}
-
-static int compare_bytes(lua_State *L, int a, int b) {
-  size_t la, lb;
-  const char *x = lua_tolstring(L, a, &la), *y = lua_tolstring(L, b, &lb);
-  int c = memcmp(x, y, la < lb ? la : lb);
-  if (c != 0) return c < 0 ? -1 : 1;
-  return la < lb ? -1 : la > lb ? 1 : 0;
-}
-
-static int compare(lua_State *L, int a, int b, int depth);
-
-/* Pushes a sequence of the table's keys in order. */
-static void push_sorted_keys(lua_State *L, int t) {
-  lua_newtable(L);
-  int keys = lua_gettop(L);
-  lua_Integer n = 0;
-  lua_pushnil(L);
-  while (lua_next(L, t) != 0) {
-    lua_pop(L, 1);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, keys, ++n);
-  }
-  for (lua_Integer gap = n / 2; gap > 0; gap /= 2) { /* Shell's sort: no recursion, no callbacks */
-    for (lua_Integer i = gap + 1; i <= n; i++) {
-      for (lua_Integer j = i; j > gap; j -= gap) {
-        lua_rawgeti(L, keys, j - gap);
-        lua_rawgeti(L, keys, j);
-        if (compare(L, lua_gettop(L) - 1, lua_gettop(L), 0) <= 0) {
-          lua_pop(L, 2);
-          break;
-        }
-        lua_rawseti(L, keys, j - gap);
-        lua_rawseti(L, keys, j);
-      }
-    }
-  }
-}
-
-static int compare_tables(lua_State *L, int a, int b, int depth) {
-  if (lua_rawequal(L, a, b)) return 0;
-  if (depth >= MG_VALUE_DEPTH) luaL_error(L, "tables nested deeper than %d cannot be compared", MG_VALUE_DEPTH);
-  luaL_checkstack(L, 12, "tables nested too deep");
-  int top = lua_gettop(L);
-  push_sorted_keys(L, a);
-  push_sorted_keys(L, b);
-  int result = 0;
-  for (lua_Integer i = 1; result == 0; i++) {
-    lua_settop(L, top + 2);
-    int has_a = lua_rawgeti(L, top + 1, i) != LUA_TNIL, has_b = lua_rawgeti(L, top + 2, i) != LUA_TNIL;
-    if (!has_a || !has_b) {
-      result = has_a - has_b;
-      break;
-    }
-    result = compare(L, top + 3, top + 4, depth + 1);
-    if (result != 0) break;
-    lua_rawget(L, a); /* the key of b is on top: both keys are alike */
-    lua_pushvalue(L, top + 3);
-    lua_rawget(L, b);
-    result = compare(L, top + 4, top + 5, depth + 1);
-  }
-  lua_settop(L, top);
-  return result;
-}
-
-static int compare(lua_State *L, int a, int b, int depth) {
-  int ra = rank(L, a), rb = rank(L, b);
-  if (ra != rb) return ra < rb ? -1 : 1;
-  switch (ra) {
-    case 4: return compare_numbers(L, a, b);
-    case 5: return compare_bytes(L, a, b);
-    case 6: return compare_tables(L, a, b, depth);
-    default: return 0;
-  }
-}
-
-int mg_value_compare(lua_State *L, int a, int b) { return compare(L, lua_absindex(L, a), lua_absindex(L, b), 0); }
 
 const mg_cell *mg_cell_next(const mg_cell *c) {
   size_t pending = 1;

@@ -64,6 +64,15 @@ bool mg_tape_has_tables(const mg_tape *t);
  * leave the stack as it was. */
 mg_err mg_tape_push(const mg_tape *t, mg_script *s, int function, mg_error *e);
 
+/* Whether the top-level values still are those on the stack from index first on: the same kinds, bits, keys and marks, no metatable given since. For
+ * telling whether a function changed what it was lent. */
+bool mg_tape_unchanged(const mg_tape *t, struct lua_State *L, int first);
+/* A cheap look at two single values: true where they are surely equal as mg_value_equal says; false tells nothing. */
+bool mg_tape_alike(const mg_tape *a, const mg_tape *b);
+/* Pushes a table that holds every string inside the tape's tables, where there are any, so that they live as long as it does (the tape then points at those held); nothing
+ * where there are none. MG_NOMEM. */
+mg_err mg_tape_anchor(mg_tape *t, mg_script *s, mg_error *e);
+
 /* MessagePack of all values as one array, or (one = true) of the first value alone. Keys sorted. */
 void mg_tape_pack(const mg_tape *t, bool one, mg_buf *out);
 /* Appends the values of a packed array (each = true) or one value. Strings borrow from bytes. */
