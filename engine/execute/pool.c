@@ -501,7 +501,8 @@ uint32_t mg_pool_restarts(const mg_pool *p) { return p->restarts; }
 bool mg_pool_failing(const mg_pool *p) { return p->failing; }
 double mg_pool_case_ns(const mg_pool *p) { return p->case_ns; }
 
-bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number) {
+bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number, mg_role *role) {
+  *role = MG_BASELINE;
   for (int i = 0; i < p->config.executors; i++) {
     const mg_seat *s = &p->seats[i];
     for (int k = 0; s->bundle != NULL && k < s->bundle->count; k++) {
@@ -509,13 +510,16 @@ bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_nu
       if (j->owner != task_owner) continue;
       const mg_slot *slot = mg_proc_slot(s->proc);
       uint32_t index = atomic_load(&slot->index), base = s->bundle->base[k];
-      *case_number = index >= base && index < base + j->task.count ? atomic_load(&slot->case_number) : j->last_case;
+      bool here = index >= base && index < base + j->task.count;
+      *case_number = here ? atomic_load(&slot->case_number) : j->last_case;
+      if (here && atomic_load(&slot->phase) == MG_PHASE_CANDIDATE) *role = MG_CANDIDATE;
       return index >= base || j->done > 0; /* those behind it have not been begun */
     }
   }
   for (const mg_job *j = p->waiting; j != NULL; j = j->next) {
     if (j->owner != task_owner) continue;
     *case_number = j->last_case;
+    *role = j->role;
     return j->begun;
   }
   return false;

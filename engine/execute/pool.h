@@ -50,8 +50,8 @@ uint32_t mg_pool_restarts(const mg_pool *p);
 bool mg_pool_failing(const mg_pool *p);  /* since `failing`, until an executor gets something done again */
 /* Executor time of a case by what was seen lately, in ns; 0: nothing was seen yet. */
 double mg_pool_case_ns(const mg_pool *p);
-/* Whether task_owner is being run, and at which case. */
-bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number);
+/* Whether task_owner is being run, and at which case and role (the baseline also where the case is still being generated). */
+bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number, mg_role *role);
 /* Kills every executor that works and their children, gives idle ones a second for teardown, closes handles, then calls closed; the pool is freed.
  * Tasks in it do not finish. */
 void mg_pool_close(mg_pool *p, void (*closed)(void *owner));

@@ -46,17 +46,21 @@ static void beat(mg_worker *w, bool leaving) {
   b->task_count = 0;
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
     if (k->run[0] == '\0') continue; /* it could not be read, and is on its way to the dead letters */
-    uint64_t at = k->last_case;
-    if (k->in_pool && mg_pool_running(w->pool, k, &at)) {
+    uint64_t at;
+    mg_role role;
+    if (k->in_pool && mg_pool_running(w->pool, k, &at, &role)) {
       k->begun = true;
       k->last_case = at;
+      k->last_role = role;
     }
     mg_beat_task *t = &b->tasks[b->task_count++];
+    *t = (mg_beat_task){0};
     memcpy(t->run, k->run, sizeof t->run);
     memcpy(t->id, k->id, sizeof t->id);
     t->attempt = k->attempt;
     t->running = k->begun;
-    t->case_number = k->last_case;
+    t->case_number = k->begun ? k->last_case : 0;
+    t->role = k->begun ? k->last_role : MG_BASELINE;
   }
   bool at_once = leaving || (w->beat_changed && now - w->beat_sent_ms >= BEAT_AT_ONCE_MS);
   mg_buf_clear(&w->beat_bytes);

@@ -11,7 +11,8 @@ typedef struct mg_kept {
   struct mg_kept *next_same; /* of the same bucket */
   struct mg_kept *next, *prev; /* of all, oldest first */
   uint64_t token;
-  uint64_t last_case;
+  uint64_t last_case; /* begun: the case and role that ran when it was last looked at */
+  mg_role last_role;
   uint32_t attempt;
   bool in_pool, begun, unwanted /* its run is over: no result */;
   char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];

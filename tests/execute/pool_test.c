@@ -389,7 +389,8 @@ static void small_tasks_travel_together(void **state) {
     submit(w, i, &t);
   }
   uint64_t at = 0;
-  assert_false(mg_pool_running(w->pool, &w->endings[499], &at));
+  mg_role role = MG_BASELINE;
+  assert_false(mg_pool_running(w->pool, &w->endings[499], &at, &role));
   RUN_UNTIL(w, w->finished == 500);
   for (int i = 0; i < 500; i++) {
     const mg_result *r = &w->endings[i].r;
@@ -541,10 +542,12 @@ static void withdrawing_and_looking(void **state) {
   ending *a = submit(w, 0, &t);
   submit(w, 1, &u);
   uint64_t at = 0;
-  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at) && at == 1);
+  mg_role role = MG_BASELINE;
+  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at, &role) && at == 1);
+  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at, &role) && role == MG_CANDIDATE);
   assert_int_equal(mg_pool_idle(w->pool), 0);
   assert_int_equal(mg_pool_waiting(w->pool), 1);
-  assert_false(mg_pool_running(w->pool, &w->endings[1], &at));
+  assert_false(mg_pool_running(w->pool, &w->endings[1], &at, &role));
   mg_pool_withdraw(w->pool, on_dropped);
   assert_int_equal(w->dropped, 1);
   assert_int_equal(mg_pool_waiting(w->pool), 0);
@@ -573,14 +576,15 @@ static void cancelling(void **state) {
   submit(w, 1, &u);
   submit(w, 2, &u);
   uint64_t at = 0;
-  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at) && at == 1);
+  mg_role role = MG_BASELINE;
+  RUN_UNTIL(w, mg_pool_running(w->pool, a, &at, &role) && at == 1);
   unwanted = &w->endings[2];
   mg_pool_cancel(w->pool, is_unwanted, on_dropped);
   assert_int_equal(w->dropped, 1);
   unwanted = a;
   mg_pool_cancel(w->pool, is_unwanted, on_dropped);
   assert_int_equal(w->dropped, 2);
-  assert_false(mg_pool_running(w->pool, a, &at));
+  assert_false(mg_pool_running(w->pool, a, &at, &role));
   RUN_UNTIL(w, w->endings[1].there);
   assert_int_equal(w->finished, 1);
   assert_int_equal(mg_pool_restarts(w->pool), 1);

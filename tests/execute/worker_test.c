@@ -219,7 +219,7 @@ static bool beat_lists(world *w, const char *id, bool running, uint64_t case_num
   if (!read_beat(w)) return false;
   for (size_t i = 0; i < w->beat.task_count; i++) {
     const mg_beat_task *t = &w->beat.tasks[i];
-    if (strcmp(t->id, id) == 0 && t->running == running && (!running || t->case_number == case_number)) return true;
+    if (strcmp(t->id, id) == 0 && t->running == running && (!running || (t->case_number == case_number && t->role == MG_CANDIDATE))) return true;
   }
   return false;
 }
