@@ -60,7 +60,7 @@ static void add_texts(mg_stored_violation *v, uint32_t index, const mg_violation
 static void keep(mg_violations *s, const mg_first *first, mg_role role, int clause, uint32_t index, const mg_violation *texts, size_t text_count) {
   size_t n = s->count[role][clause];
   mg_kept *list = s->kept[role][clause];
-  bool shared = role == MG_CANDIDATE && (first->masks[MG_BASELINE] & bit_of(clause)) != 0;
+  bool shared = (first->masks[role == MG_CANDIDATE ? MG_BASELINE : MG_CANDIDATE] & bit_of(clause)) != 0;
   if (n == s->cap && !before(shared, first->case_number, &list[n - 1].v)) return;
   if (n < s->cap) {
     mg_kept *grown = realloc(list, (n + 1) * sizeof *grown);

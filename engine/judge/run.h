@@ -12,7 +12,7 @@ typedef struct mg_stored_violation {
   mg_role role;
   int clause;
   char *message, *input, *output, *input2, *output2;
-  bool shared;    /* the baseline violates it on the same case */
+  bool shared;    /* the other role violates it on the same case */
   int reproduced; /* 1 yes, 0 no, -1 not run again */
 } mg_stored_violation;
 
