@@ -13,13 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SILENCE_MS = 3000 }; /* a server that says nothing for so long speaks no TLS, or nothing at all */
+enum { REFUSAL_MS = 300, SILENCE_MS = 3000 }; /* a server that says nothing for so long speaks no TLS, or nothing at all */
 
 struct mg_tls {
   SSL *ssl;
   SSL_CTX *context;
   int fd;
   bool heard; /* the other side has sent at least a byte */
+  bool asked; /* it asks for a certificate and we have none; it may do without */
   char place[300]; /* "host:port" */
 };
 
@@ -108,6 +109,14 @@ static int no_password(char *buf, int size, int writing, void *data) {
   return -1; /* an encrypted key fails with a reason instead of asking on the terminal */
 }
 
+static int no_certificate(SSL *ssl, X509 **certificate, EVP_PKEY **key) {
+  (void)certificate;
+  (void)key;
+  mg_tls *t = SSL_get_app_data(ssl);
+  t->asked = true;
+  return 0;
+}
+
 static mg_err make_context(SSL_CTX **out, const mg_tls_options *o, mg_error *e) {
   ERR_clear_error();
   SSL_CTX *c = SSL_CTX_new(TLS_client_method());
@@ -115,6 +124,7 @@ static mg_err make_context(SSL_CTX **out, const mg_tls_options *o, mg_error *e) 
   SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
   SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_default_passwd_cb(c, no_password);
+  if (o->cert_file == NULL) SSL_CTX_set_client_cert_cb(c, no_certificate);
   SSL_CTX_set_verify(c, o->trust_any ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
   mg_err err = load_files(c, o, e);
   if (err != MG_OK) {
@@ -183,6 +193,19 @@ static mg_err outcome(mg_tls *t, int result, short *events, mg_error *e) {
   }
 }
 
+/* In TLS 1.3 a refusal of our lack of a certificate comes after our part of the handshake; were anything sent before it is read, a
+ * reset could swallow it. A server that is content sends its tickets then. */
+static mg_err hear_refusal(mg_tls *t, mg_error *e) {
+  short events;
+  char byte;
+  if (mg_net_wait(t->fd, POLLIN, mg_now_ms() + REFUSAL_MS, -1) != MG_OK) return MG_OK;
+  errno = 0;
+  ERR_clear_error();
+  int n = SSL_peek(t->ssl, &byte, 1);
+  mg_err err = n > 0 ? MG_OK : outcome(t, n, &events, e);
+  return err == MG_AGAIN ? MG_OK : err;
+}
+
 static mg_err handshake(mg_tls *t, mg_ms until, mg_error *e) {
   mg_ms silent_by = mg_now_ms() + SILENCE_MS;
   for (;;) {
@@ -190,7 +213,7 @@ static mg_err handshake(mg_tls *t, mg_ms until, mg_error *e) {
     errno = 0;
     ERR_clear_error();
     int n = SSL_connect(t->ssl);
-    if (n == 1) return MG_OK;
+    if (n == 1) return t->asked ? hear_refusal(t, e) : MG_OK;
     mg_err err = outcome(t, n, &events, e);
     if (err == MG_CONN && !t->heard) {
       /* Closed before it said anything: what a plain server that expects a line, or a proxy, does. */
@@ -224,6 +247,7 @@ mg_err mg_tls_open(mg_tls **out, int fd, const mg_endpoint *at, mg_ms until, mg_
     err = mg_fail(e, MG_NOMEM, "no memory for TLS");
     goto out;
   }
+  SSL_set_app_data(t->ssl, t);
   BIO_set_data(bio, t);
   BIO_set_init(bio, 1);
   SSL_set_bio(t->ssl, bio, bio);

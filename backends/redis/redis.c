@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PING_MS = 30000, REFRESH_AGAIN_MS = 5000 };
+
 mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t run_len, const char *id, size_t id_len,
                              const char *token) {
   size_t token_len = strlen(token);
@@ -87,7 +89,8 @@ void mg_redis_refresh(mg_redis *r, mg_ms until) {
   mg_redis_call_script(&r->client, &call, MG_SCRIPT_REFRESH, r->run);
   mg_redis_arg_int(&call.args, ttl);
   mg_redis_arg_text(&call.args, r->run);
-  if (mg_redis_run_one(r, &call, until, NULL) == MG_OK) r->refreshed_ms = now;
+  bool ok = mg_redis_run_one(r, &call, until, NULL) == MG_OK;
+  r->refreshed_ms = ok ? now : now - every + REFRESH_AGAIN_MS;
   mg_redis_call_fini(&call);
 }
 
@@ -171,14 +174,14 @@ static mg_err redis_service(mg_backend *b, mg_ms until, mg_error *e) {
   for (;;) {
     if (r->held != NULL) return MG_OK;
     mg_ms now = mg_now_ms();
-    if (now - r->client.used_ms >= 30000 || r->client.conn == NULL) {
+    if (now - r->client.used_ms >= PING_MS || r->client.conn == NULL) {
       mg_redis_call call = {.command = "PING"};
       mg_err err = mg_redis_run_one(r, &call, until, e);
       mg_redis_call_fini(&call);
       if (err != MG_OK) return err;
     }
     mg_redis_waiter *w = r->result_waiter.asked ? &r->result_waiter : &r->task_waiter;
-    mg_ms end = until < r->client.used_ms + 30000 ? until : r->client.used_ms + 30000;
+    mg_ms end = until < r->client.used_ms + PING_MS ? until : r->client.used_ms + PING_MS;
     mg_err err = mg_net_wait(w->asked ? mg_redis_conn_fd(w->conn) : -1, POLLIN, end, r->wake_fd);
     if (err != MG_TIMEOUT || mg_now_ms() >= until) return MG_OK;
   }

@@ -5,14 +5,9 @@
 #include "tests/backend_contract.h"
 #include "tests/brokers/brokers.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 typedef struct way {
   const char *name;
@@ -125,42 +120,16 @@ static way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 240 };
 
-static void show(const char *path) {
-  char line[4096];
-  FILE *f = fopen(path, "r");
-  while (f != NULL && fgets(line, sizeof line, f) != NULL) (void)fputs(line, stdout);
-  if (f != NULL) (void)fclose(f);
+static int run_beside(int i, void *owner) {
+  char *argv[] = {owner, NULL};
+  return run(&ways[i], 1, argv);
 }
 
 int main(int argc, char **argv) {
-  for (int i = 0; argc > 1 && i < WAYS; i++) {
-    if (strcmp(ways[i].name, argv[1]) == 0) return run(&ways[i], argc - 1, argv + 1);
-  }
-  char folder[MG_TEST_PATH_BYTES], paths[WAYS][MG_TEST_PATH_BYTES + 16];
-  pid_t pids[WAYS];
-  int failed = 0;
-  if (!mg_test_folder(folder)) return 99;
+  const char *names[WAYS];
   for (int i = 0; i < WAYS; i++) {
-    (void)snprintf(paths[i], sizeof paths[i], "%s/%s", folder, ways[i].name);
-    (void)fflush(NULL);
-    pids[i] = fork();
-    if (pids[i] == 0) {
-      int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-      (void)dup2(fd, 1);
-      (void)dup2(fd, 2);
-      (void)alarm(LIMIT_S);
-      (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-      exit(run(&ways[i], 1, argv) != 0);
-    }
-    if (pids[i] < 0) return 99;
+    names[i] = ways[i].name;
+    if (argc > 1 && strcmp(names[i], argv[1]) == 0) return run(&ways[i], argc - 1, argv + 1);
   }
-  for (int i = 0; i < WAYS; i++) {
-    int status = -1;
-    (void)waitpid(pids[i], &status, 0);
-    bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    printf("--- redis over %s: %s\n", ways[i].name, ok ? "ok" : "FAILED");
-    show(paths[i]);
-    failed += !ok;
-  }
-  return failed;
+  return mg_test_beside("redis over", names, WAYS, run_beside, argv[0], LIMIT_S);
 }

@@ -21,6 +21,11 @@ int mg_test_run(const char *const *argv, int wait_ms, char *out, size_t size);
 /* ca.crt, server.crt + server.key (localhost, 127.0.0.1), client.crt + client.key, other-ca.crt, made by the openssl program. */
 bool mg_test_certificates(const char *folder);
 
+/* Runs run(i, owner) for each name in a process of its own, all at once, since tests of brokers mostly wait; shows their output one after
+ * the other, each under "--- title NAME: ok". A process that is not done after limit_s ends. Returns how many failed: run gave another
+ * value than 0, or died. */
+int mg_test_beside(const char *title, const char *const *names, int count, int (*run)(int i, void *owner), void *owner, int limit_s);
+
 typedef struct mg_test_redis {
   pid_t pid; /* 0: not running */
   int port;  /* TLS where certificates is set */

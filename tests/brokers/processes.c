@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,4 +126,47 @@ bool mg_test_certificates(const char *folder) {
                "  openssl req $new -subj \"/CN=$who\" -keyout $who.key -out $who.csr\n"
                "  openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.crt\n"
                "done\n");
+}
+
+static void show(const char *path) {
+  char line[4096];
+  FILE *f = fopen(path, "r");
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) (void)fputs(line, stdout);
+  if (f != NULL) (void)fclose(f);
+  (void)fflush(stdout);
+}
+
+static pid_t start_beside(const char *path, int i, int (*run)(int i, void *owner), void *owner, int limit_s) {
+  (void)fflush(NULL);
+  pid_t parent = getpid(), pid = fork();
+  if (pid != 0) return pid;
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  (void)dup2(fd, 1);
+  (void)dup2(fd, 2);
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  (void)alarm((unsigned)limit_s);
+  exit(run(i, owner) != 0);
+}
+
+int mg_test_beside(const char *title, const char *const *names, int count, int (*run)(int i, void *owner), void *owner, int limit_s) {
+  enum { MOST = 32 };
+  char folder[MG_TEST_PATH_BYTES], paths[MOST][MG_TEST_PATH_BYTES + 16];
+  pid_t pids[MOST];
+  int failed = 0;
+  if (count > MOST || !mg_test_folder(folder)) return count;
+  for (int i = 0; i < count; i++) {
+    (void)snprintf(paths[i], sizeof paths[i], "%s/%d", folder, i);
+    pids[i] = start_beside(paths[i], i, run, owner, limit_s);
+  }
+  for (int i = 0; i < count; i++) {
+    int status = -1;
+    while (pids[i] > 0 && waitpid(pids[i], &status, 0) < 0 && errno == EINTR) {}
+    bool ok = pids[i] > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    printf("--- %s %s: %s\n", title, names[i], ok ? "ok" : "FAILED");
+    if (!ok && pids[i] > 0 && WIFSIGNALED(status)) printf("[  FAILED  ] killed by signal %d\n", WTERMSIG(status));
+    show(paths[i]);
+    failed += !ok;
+  }
+  return failed;
 }

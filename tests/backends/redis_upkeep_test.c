@@ -1,0 +1,235 @@
+/* What the Redis backend keeps on the server: garbage in it, its expiry, the cost and the speed of waiting. Real servers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "backends/redis/redis.h"
+#include "base/hash.h"
+#include "tests/brokers/brokers.h"
+#include "tests/brokers/sides.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const mg_backend_ops *const ops = &mg_redis_backend;
+
+static mg_options *options_of(const mg_test_redis *r) {
+  mg_options *o = mg_options_new();
+  mg_test_redis_options(r, o);
+  return o;
+}
+
+static const char *const all_keys[] = {"active", "delayed", "wake", "quarantine", "runs", "beats", "beat-ends", "controls", "control-ends",
+                                       "pending:run", "tasks:run", "holders:run", "leases:run", "done:run", "done-before:run",
+                                       "results:run", "dead:run", "why:run", "dead-order:run"};
+enum { ALL_KEYS = sizeof all_keys / sizeof all_keys[0] };
+
+/* Every call once; what it says does not matter, that it comes back does. */
+static void call_everything(mg_sides *s) {
+  mg_error e = {0};
+  mg_batch tasks = {0}, other = {0};
+  mg_depth d;
+  size_t n;
+  mg_publish item = {.run = "run", .task = "t0", .attempt = 1, .body = mg_slice_of("t0")};
+  mg_probe probe = {.task = "t0", .attempt = 1};
+  (void)ops->publish_tasks(s->coordinator, &item, 1, mg_sides_soon(), &e);
+  (void)ops->publish_results(s->worker, &item, 1, mg_sides_soon(), &e);
+  (void)mg_sides_try_fetch(s->worker, 100, 5, &tasks, &e);
+  mg_settle items[MG_SIDES_MOST];
+  for (size_t i = 0; i < tasks.count; i++) items[i] = (mg_settle){.lease = tasks.items[i].lease, .ms = 60000, .why = "why"};
+  (void)ops->extend(s->worker, items, tasks.count, mg_sides_soon(), &e);
+  (void)ops->nack(s->worker, items, tasks.count / 3, mg_sides_soon(), &e);
+  (void)ops->dead_letter(s->worker, items, tasks.count / 2, mg_sides_soon(), &e);
+  (void)ops->ack(s->worker, items, tasks.count, mg_sides_soon(), &e);
+  mg_sides_forget(s->worker, &tasks);
+  (void)ops->beat(s->worker, mg_slice_of("b"), 1000, mg_sides_soon(), &e);
+  (void)ops->control(s->coordinator, "s", mg_slice_of("c"), 1000, mg_sides_soon(), &e);
+  (void)ops->quarantine(s->coordinator, "w", true, 10, mg_sides_soon(), &e);
+  (void)ops->read_beats(s->coordinator, mg_sides_soon(), &other, &e);
+  (void)ops->read_controls(s->worker, mg_sides_soon(), &other, &e);
+  (void)ops->reclaim(s->coordinator, "run", NULL, NULL, 0, mg_sides_soon(), &other, &e);
+  (void)ops->reclaim(s->coordinator, "run", "worker", NULL, 0, mg_sides_soon(), &other, &e);
+  (void)ops->probe(s->coordinator, "run", &probe, 1, mg_sides_soon(), &e);
+  (void)ops->depth(s->coordinator, NULL, mg_sides_soon(), &d, &e);
+  (void)ops->list_dead(s->coordinator, NULL, 100, mg_sides_soon(), &other, &e);
+  (void)ops->redrive(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e);
+  (void)ops->purge_dead(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e);
+  mg_batch_clear(&other);
+  (void)ops->fetch_results(s->coordinator, 100, mg_now_ms() + 5, &other, &e);
+  for (size_t i = 0; i < other.count; i++) items[i] = (mg_settle){.lease = other.items[i].lease};
+  (void)ops->ack_results(s->coordinator, items, other.count, mg_sides_soon(), &e);
+  mg_sides_forget(s->coordinator, &other);
+}
+
+static void garbage_in_keys_is_survived(void **state) {
+  (void)state;
+  char out[400], key[64], text[40];
+  mg_test_redis r;
+  assert_true(mg_test_redis_start(&r, NULL));
+  mg_sides s = mg_sides_open(ops, options_of(&r));
+  uint64_t seed = mg_random64();
+  print_message("             seed %llu\n", (unsigned long long)seed);
+  srand((unsigned)seed);
+  call_everything(&s);
+  for (int i = 0; i < (mg_test_full() ? 300 : 40); i++) {
+    (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[rand() % ALL_KEYS]);
+    for (size_t k = 0; k < sizeof text - 1; k++) text[k] = (char)(rand() % 255 + 1);
+    text[rand() % (int)(sizeof text - 1)] = '\0';
+    static const char *const scores[] = {"0", "-1", "inf", "-inf", "1e300", "9999999999999"};
+    const char *field = rand() % 2 == 0 ? "1:t0" : text, *score = scores[rand() % 6];
+    /* One of these fits the kind of the key. */
+    (void)mg_test_redis_cli(&r, out, sizeof out, "RPUSH", key, text, "1:t0", "run", (char *)NULL);
+    (void)mg_test_redis_cli(&r, out, sizeof out, "HSET", key, field, text, (char *)NULL);
+    (void)mg_test_redis_cli(&r, out, sizeof out, "ZADD", key, score, rand() % 2 == 0 ? "run" : field, (char *)NULL);
+    (void)mg_test_redis_cli(&r, out, sizeof out, "XADD", key, "*", rand() % 2 == 0 ? "b" : text, text, (char *)NULL);
+    call_everything(&s);
+    if (i % 20 == 19) assert_true(mg_test_redis_cli(&r, out, sizeof out, "FLUSHALL", (char *)NULL));
+  }
+  for (int i = 0; i < ALL_KEYS; i++) { /* another kind of value altogether */
+    (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[i]);
+    assert_true(mg_test_redis_cli(&r, out, sizeof out, "SET", key, "garbage", (char *)NULL));
+    call_everything(&s);
+    assert_true(mg_test_redis_cli(&r, out, sizeof out, "FLUSHALL", (char *)NULL));
+  }
+  /* And everything works again. */
+  mg_batch tasks = {0};
+  mg_sides_publish(s.coordinator, 0, 5, false);
+  mg_sides_fetch(s.worker, 5, &tasks);
+  mg_sides_expect_each_once(&tasks, 5);
+  assert_int_equal(mg_sides_settle(s.worker, ops->ack, &tasks), 5);
+  mg_sides_forget(s.worker, &tasks);
+  mg_sides_close(&s);
+  mg_test_redis_stop(&r);
+}
+
+static void what_is_left_expires(void **state) {
+  (void)state;
+  char out[400];
+  mg_test_redis r;
+  mg_error e = {0};
+  assert_true(mg_test_redis_start(&r, NULL));
+  mg_options *o = options_of(&r);
+  (void)mg_options_set_int(o, "retention_seconds", 2);
+  mg_sides s = mg_sides_open(ops, o);
+  mg_batch tasks = {0};
+  mg_sides_publish(s.coordinator, 0, 30, false);
+  mg_sides_fetch(s.worker, 8, &tasks);
+  mg_settle items[8];
+  for (size_t i = 0; i < 8; i++) items[i] = (mg_settle){.lease = tasks.items[i].lease, .ms = i == 0 ? 0 : 60000, .why = "why"};
+  assert_int_equal(ops->ack(s.worker, items, 2, mg_sides_soon(), &e), MG_OK);
+  assert_int_equal(ops->nack(s.worker, items + 2, 2, mg_sides_soon(), &e), MG_OK);
+  assert_int_equal(ops->dead_letter(s.worker, items + 4, 2, mg_sides_soon(), &e), MG_OK);
+  mg_sides_publish(s.worker, 0, 3, true);
+  assert_int_equal(ops->beat(s.worker, mg_slice_of("b"), 1000, mg_sides_soon(), &e), MG_OK);
+  assert_int_equal(ops->control(s.coordinator, "s", mg_slice_of("c"), 1000, mg_sides_soon(), &e), MG_OK);
+  assert_int_equal(ops->quarantine(s.coordinator, "w", true, 1000, mg_sides_soon(), &e), MG_OK);
+  mg_sides_forget(s.worker, &tasks);
+  /* The coordinator's calls keep it. */
+  mg_batch results = {0};
+  for (mg_ms end = mg_now_ms() + 3000; mg_now_ms() < end;) mg_sides_fetch_results(s.coordinator, results.count, &results), (void)ops->fetch_results(s.coordinator, 10, mg_now_ms() + 100, &results, &e);
+  mg_depth d = mg_sides_depth(s.coordinator);
+  assert_int_equal(d.pending, 30 - 8 + 2);
+  assert_int_equal(d.in_flight, 2);
+  assert_int_equal(d.dead, 2);
+  assert_int_equal(d.results, 3);
+  mg_sides_forget(s.coordinator, &results);
+  mg_sides_close(&s);
+  for (mg_ms end = mg_now_ms() + 8000;; mg_test_pause(100)) {
+    assert_true(mg_test_redis_cli(&r, out, sizeof out, "KEYS", "*", (char *)NULL));
+    if (out[0] == '\0') break;
+    if (mg_now_ms() >= end) fail_msg("still there: %s", out);
+  }
+  mg_test_redis_stop(&r);
+}
+
+static void *publish_now_and_then(void *arg) {
+  mg_sides *s = arg;
+  for (int i = 0; i < 50; i++) {
+    mg_test_pause(5 + i % 7);
+    char body[32], name[16];
+    int len = snprintf(body, sizeof body, "%lld", (long long)mg_now_ns());
+    (void)snprintf(name, sizeof name, "t%d", i);
+    mg_publish item = {.run = "run", .task = name, .attempt = 1, .body = {(const uint8_t *)body, (size_t)len}};
+    if (ops->publish_tasks(s->coordinator, &item, 1, mg_sides_soon(), NULL) != MG_OK) break;
+  }
+  return NULL;
+}
+
+static int by_size(const void *a, const void *b) {
+  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static void an_idle_worker_wakes_at_once(void **state) {
+  (void)state;
+  mg_test_redis r;
+  assert_true(mg_test_redis_start(&r, NULL));
+  mg_sides s = mg_sides_open(ops, options_of(&r));
+  pthread_t thread;
+  int64_t waits[50];
+  mg_batch tasks = {0};
+  mg_error e = {0};
+  assert_int_equal(pthread_create(&thread, NULL, publish_now_and_then, &s), 0);
+  for (size_t i = 0; i < 50;) {
+    size_t before = tasks.count;
+    if (mg_sides_try_fetch(s.worker, 10, 3000, &tasks, &e) != MG_OK) fail_msg("%s", e.text);
+    int64_t now = mg_now_ns();
+    if (tasks.count == before) fail_msg("no task came within 3 s");
+    for (; before < tasks.count; before++) waits[i++] = now - strtoll((const char *)tasks.items[before].body.data, NULL, 10);
+    if (i % 5 == 0) assert_int_equal(mg_sides_settle(s.worker, ops->ack, &tasks), tasks.count);
+    if (i % 5 == 0) mg_sides_forget(s.worker, &tasks);
+  }
+  (void)pthread_join(thread, NULL);
+  qsort(waits, 50, sizeof *waits, by_size);
+  print_message("             median %.2f ms, worst %.2f ms\n", (double)waits[25] / 1e6, (double)waits[49] / 1e6);
+  assert_true(waits[25] < 20 * 1000000);
+  mg_sides_forget(s.worker, &tasks);
+  mg_sides_close(&s);
+  mg_test_redis_stop(&r);
+}
+
+static void idle_workers_do_not_storm(void **state) {
+  (void)state;
+  char before[4000], after[4000];
+  mg_test_redis r;
+  assert_true(mg_test_redis_start(&r, NULL));
+  mg_sides s = mg_sides_open(ops, options_of(&r));
+  mg_batch none = {0};
+  mg_error e = {0};
+  assert_true(mg_test_redis_cli(&r, before, sizeof before, "INFO", "stats", (char *)NULL));
+  assert_int_equal(mg_sides_try_fetch(s.worker, 1, 3000, &none, &e), MG_OK);
+  assert_true(mg_test_redis_cli(&r, after, sizeof after, "INFO", "stats", (char *)NULL));
+  static const char field[] = "total_commands_processed:";
+  long n = atol(strstr(after, field) + sizeof field - 1) - atol(strstr(before, field) + sizeof field - 1);
+  print_message("             %ld commands in 3 s\n", n);
+  assert_true(n < 40); /* a claim script is about seven */
+  mg_sides_close(&s);
+  mg_test_redis_stop(&r);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(garbage_in_keys_is_survived),
+    cmocka_unit_test(what_is_left_expires),
+    cmocka_unit_test(an_idle_worker_wakes_at_once),
+    cmocka_unit_test(idle_workers_do_not_storm),
+};
+enum { TESTS = sizeof tests / sizeof tests[0], LIMIT_S = 200 };
+
+static int run_one(int i, void *owner) {
+  (void)owner;
+  return _cmocka_run_group_tests(tests[i].name, &tests[i], 1, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+  const char *names[TESTS];
+  for (int i = 0; i < TESTS; i++) {
+    names[i] = tests[i].name;
+    if (argc > 1 && strcmp(names[i], argv[1]) == 0) return run_one(i, NULL);
+  }
+  return mg_test_beside("redis:", names, TESTS, run_one, NULL, LIMIT_S);
+}
