@@ -130,6 +130,25 @@ static void answer(fake_worker *f, const mg_task *t, uint32_t count, fake_deed d
   free(cases);
 }
 
+/* A result for a closed run is not sent. */
+static bool run_is_over(fake_worker *f, const char *run) {
+  mg_batch batch = {0};
+  bool over = false;
+  (void)OPS->read_controls(f->backend, mg_now_ms() + 1000, &batch, NULL);
+  for (size_t i = 0; i < batch.count; i++) {
+    mg_slice body;
+    mg_buf scratch = {0};
+    mg_frame_fault fault;
+    mg_control c;
+    if (mg_frame_open(&f->codec, batch.items[i].body, &scratch, &body, &fault, NULL) == MG_OK && mg_control_decode(&c, body, NULL) == MG_OK) {
+      over = over || ((c.kind == MG_RUN_CLOSED || c.kind == MG_RUN_CANCELLED) && strcmp(c.subject, run) == 0);
+    }
+    mg_buf_fini(&scratch);
+  }
+  mg_batch_clear(&batch);
+  return over;
+}
+
 /* false: the thread is to end, as if killed. */
 static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
   fake_world *w = f->world;
@@ -180,6 +199,7 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
     case FAKE_LIE: answer(f, t, t->count, deed, false); break;
     default: break;
   }
+  if ((deed == FAKE_LATE || deed == FAKE_SLOW) && run_is_over(f, t->run)) deed = FAKE_DROP;
   if (deed == FAKE_PARTIAL) answer(f, t, (t->count + 1) / 2, FAKE_RUN, true);
   else if (deed != FAKE_DROP && deed != FAKE_FAULT) answer(f, t, t->count, FAKE_RUN, true);
   if (deed == FAKE_TWICE) answer(f, t, t->count, FAKE_RUN, false);
@@ -205,6 +225,7 @@ static void *work(void *arg) {
       mg_task t;
       if (mg_frame_open(&f->codec, batch.items[i].body, &scratch, &body, &fault, NULL) == MG_OK && mg_task_decode(&t, body, NULL) == MG_OK) {
         alive = one_task(f, &t, batch.items[i].lease);
+        if (w->pace_ms > 0) nap(w->pace_ms);
       }
       mg_buf_fini(&scratch);
     }
