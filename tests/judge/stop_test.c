@@ -138,6 +138,13 @@ static void refuses_contradictions(void **state) {
   p = plan_of(MG_STOP_GROUP, 4);
   assert_int_equal(mg_stop_init(&s, &p, &e), MG_ARG); /* 5 looks at 4 cases */
   assert_non_null(strstr(e.text, "5 looks"));
+  p = plan_of(MG_STOP_GROUP, 5);
+  assert_int_equal(mg_stop_init(&s, &p, NULL), MG_OK);
+  p.looks = 1;
+  assert_int_equal(mg_stop_init(&s, &p, NULL), MG_OK);
+  assert_digits(s.z[0], 1.9599639845, 9);
+  p.looks = 0;
+  assert_int_equal(mg_stop_init(&s, &p, NULL), MG_ARG);
   p = plan_of(MG_STOP_SPRT, 10);
   p.theta1 = .4;
   assert_int_equal(mg_stop_init(&s, &p, &e), MG_ARG);

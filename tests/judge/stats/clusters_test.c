@@ -80,6 +80,9 @@ static void corrections(void **state) {
   assert_int_equal(mg_adjust(MG_BH, NULL, NULL, 0, NULL), MG_OK);
   assert_int_equal(mg_adjust(MG_HOLM, ones, ones, 3, NULL), MG_OK);
   assert_true(ones[0] == 1 && ones[1] == 1 && ones[2] == 0);
+  double whole[] = {1, 1};
+  assert_int_equal(mg_adjust(MG_BY, whole, whole, 2, NULL), MG_OK);
+  assert_true(whole[0] == 1 && whole[1] == 1);
 }
 
 int main(void) {

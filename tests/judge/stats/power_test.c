@@ -100,6 +100,9 @@ static void n_that_would_decide(void **state) {
   }
   assert_int_equal(mg_n_to_decide(&(mg_pairs){90, 10, 0, 0}, -.1, INFINITY, .05, .8), 0); /* exactly on the limit */
   assert_int_equal(mg_n_to_decide(&(mg_pairs){0, 0, 0, 0}, -.1, INFINITY, .05, .8), 0);
+  assert_int_equal(mg_n_to_decide(&(mg_pairs){9, 1, 0, 0}, 0, INFINITY, 0, .8), 0);
+  assert_int_equal(mg_n_to_decide(&(mg_pairs){9, 1, 0, 0}, 0, INFINITY, .05, 1), 0);
+  assert_int_equal(mg_n_to_decide(&(mg_pairs){9, 1, 0, 0}, .1, -.1, .05, .8), 0);
   assert_true(mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .8) > mg_n_to_decide(&(mg_pairs){300, 3, 4, 20}, -.01, INFINITY, .05, .5));
 }
 
