@@ -59,6 +59,7 @@ typedef struct evaluation {
   mg_progress *progress;
   int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
+  bool left; /* worker and local workers are gone */
   char fault[512];  /* the script cannot serve */
   char failed[512]; /* broker or internal failure */
 } evaluation;
@@ -76,12 +77,16 @@ static void stop_local(evaluation *v, int signal_number) {
   }
 }
 
+static void leave_if_alone(evaluation *v) {
+  if (v->over && v->worker == NULL && v->local_running == 0) v->left = true;
+}
+
 /* The run is over: what still runs is asked to leave, and the loop ends when it has. */
 static void finish(evaluation *v) {
   v->over = true;
   if (v->worker != NULL) mg_worker_stop(v->worker, true);
   stop_local(v, SIGTERM);
-  if (v->worker == NULL && v->local_running == 0) close_handles(v);
+  leave_if_alone(v);
 }
 
 static void on_note(void *owner, const char *event, const char *text) {
@@ -134,7 +139,7 @@ static void on_worker_stopped(void *owner, const char *failed) {
   v->worker = NULL;
   if (!v->over && failed != NULL) (void)snprintf(v->failed, sizeof v->failed, "%s", failed);
   v->over = true;
-  if (v->local_running == 0) close_handles(v);
+  leave_if_alone(v);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
@@ -219,7 +224,7 @@ static void on_local_exit(uv_process_t *process, int64_t status, int signal_numb
     on_note(v, "worker_lost", text);
   }
   uv_close((uv_handle_t *)process, NULL);
-  if (v->over && v->worker == NULL && v->local_running == 0) close_handles(v);
+  leave_if_alone(v);
 }
 
 /* spawn_local_workers: workers of this run on this machine, over the same queue, ended with the run. */
@@ -269,7 +274,9 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   if (err != MG_OK) return err;
   err = v->backend == &mg_memory_backend ? start_here(v, e) : start_elsewhere(v, e);
   if (err != MG_OK) finish(v);
-  (void)uv_run(&v->loop, UV_RUN_DEFAULT);
+  /* Not until the loop has no handles: the coordinator keeps its own until it is freed, and is still read after this. */
+  while (!v->left && uv_run(&v->loop, UV_RUN_ONCE) != 0) {
+  }
   return err;
 }
 
