@@ -100,6 +100,8 @@ struct mg_link {
   size_t picked[MG_LINK_CALL_ITEMS], at[MG_LINK_CALL_ITEMS + 1]; /* index of the job behind an entry; where its frame begins */
   mg_batch batch;
   uint32_t timeouts;      /* calls in a row that met their deadline */
+  uint64_t good_calls;    /* on this connection */
+  mg_ms backoff_ms;
   uint32_t give_backs;    /* messages in a row that could not be read */
   mg_ms fetch_after;      /* not before, where the broker keeps no delay of a task given back */
   mg_skip skipping[MG_LINK_SKIPS];

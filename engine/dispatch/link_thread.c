@@ -116,7 +116,10 @@ void mg_link_down(mg_link *l, const mg_error *why) {
 
 mg_err mg_link_outcome(mg_link *l, mg_err err, mg_error *e) {
   switch (err) {
-    case MG_OK: l->timeouts = 0; return MG_OK;
+    case MG_OK:
+      l->timeouts = 0;
+      l->good_calls++;
+      return MG_OK;
     case MG_CONN: mg_link_down(l, e); return MG_CONN;
     case MG_TIMEOUT:
       if (++l->timeouts < TIMEOUTS_MAX) return MG_TIMEOUT;
@@ -150,10 +153,25 @@ static bool over(const mg_link *l) {
 
 static bool is_final(mg_err err) { return err == MG_FATAL || err == MG_ARG || err == MG_UNSUPPORTED; }
 
+/* Rests before the next attempt, longer each time; false where the stop came meanwhile. */
+static bool back_off(mg_link *l) {
+  mg_ms until = mg_now_ms() + jittered(l, l->backoff_ms);
+  if (l->config.retry_for_ms != MG_NEVER) until = earlier(until, l->outage_since + l->config.retry_for_ms);
+  l->backoff_ms = earlier(2 * l->backoff_ms, MG_LINK_BACKOFF_MAX_MS);
+  do {
+    rest(l, until);
+    mg_link_take(l);
+    if (over(l)) return false;
+  } while (mg_now_ms() < until);
+  return true;
+}
+
 bool mg_link_up(mg_link *l) {
-  mg_ms backoff = MG_LINK_BACKOFF_MIN_MS;
   bool first = l->outage_since == 0;
   mg_ms connect_ms = (mg_ms)(1000 * mg_options_real(l->config.open.options, "connection.connect_timeout_seconds", 10));
+  /* A connection that was opened and never served a call is no better than one that was refused. */
+  if (first || l->good_calls > 0) l->backoff_ms = MG_LINK_BACKOFF_MIN_MS;
+  else if (!back_off(l)) return false;
   while (l->backend == NULL) {
     mg_error e = {0};
     mg_err err = l->config.backend->open(&l->backend, &l->config.open, mg_now_ms() + connect_ms, &e);
@@ -174,15 +192,9 @@ bool mg_link_up(mg_link *l) {
       fail(l, text);
       return false;
     }
-    mg_ms until = now + jittered(l, backoff);
-    if (l->config.retry_for_ms != MG_NEVER) until = earlier(until, l->outage_since + l->config.retry_for_ms);
-    backoff = earlier(2 * backoff, MG_LINK_BACKOFF_MAX_MS);
-    do {
-      rest(l, until);
-      mg_link_take(l);
-      if (over(l)) return false;
-    } while (mg_now_ms() < until);
+    if (!back_off(l)) return false;
   }
+  l->good_calls = 0;
   if (!first) atomic_fetch_add(&l->reconnects, 1);
   l->outage_since = mg_now_ms(); /* from now on a connection is a reconnection */
   l->next_read = l->next_beat = 0;

@@ -1,0 +1,147 @@
+/* The coordinator over a connection that fails: everything still counts once, and a broker that stays away ends the run. */
+#include "tests/dispatch/faulty_backend.h"
+#include "tests/dispatch/run_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void fragile(run_fixture *f, uint64_t cases) {
+  faulty_reset();
+  fixture_init(f, cases);
+  f->backend = &faulty_backend;
+}
+
+/* Each so many-th call fails, some before, some after they took effect. */
+static void calls_fail(void **state) {
+  (void)state;
+  static const int every[] = {7, 10, 23};
+  for (size_t i = 0; i < 3; i++) {
+    run_fixture f;
+    fragile(&f, 10000);
+    mg_options_set_real(f.options, "lease_seconds", 0.5);
+    atomic_store(&faulty.lose_every, every[i]);
+    f.world.pace_ms = 5;
+    fixture_run(&f);
+    fixture_expect_whole(&f);
+    printf("  every %d: %u calls failed, %u reconnects, %d requeued, %d repeats dropped\n", every[i], faulty.failed, f.state.reconnects,
+           (int)f.state.requeued_tasks, (int)f.state.repeats_dropped);
+    assert_true(faulty.failed >= 10);
+    assert_true(f.state.reconnects >= 10);
+    assert_int_equal(fixture_events(&f, "worker_lost"), 0);
+    fixture_fini(&f);
+  }
+}
+
+typedef struct outage {
+  mg_ms from_ms, to_ms; /* since the beginning */
+} outage;
+
+static void in_and_out(run_fixture *f) {
+  const outage *o = f->mine;
+  mg_ms at = mg_now_ms() - f->begun_ms;
+  atomic_store(&faulty.down, at >= o->from_ms && at < o->to_ms);
+}
+
+/* Silence during an outage is nobody's, however long. */
+static void an_outage(void **state) {
+  (void)state;
+  run_fixture f;
+  outage o = {200, 1200};
+  fragile(&f, 20000);
+  f.world.pace_ms = 5;
+  f.tick = in_and_out;
+  f.mine = &o;
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_int_equal(fixture_events(&f, "broker_lost"), 1);
+  assert_int_equal(fixture_events(&f, "broker_connected"), 1);
+  assert_int_equal(fixture_events(&f, "worker_lost"), 0);
+  assert_int_equal(f.state.reconnects, 1);
+  assert_true(f.took_ms > 1200);
+  fixture_fini(&f);
+}
+
+static void from_the_beginning(void **state) {
+  (void)state;
+  run_fixture f;
+  outage o = {0, 400};
+  fragile(&f, 1000);
+  atomic_store(&faulty.down, true);
+  f.tick = in_and_out;
+  f.mine = &o;
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_int_equal(f.state.reconnects, 0);
+  assert_true(faulty.opens > 2 && faulty.opens < 12); /* it backs off */
+  fixture_fini(&f);
+}
+
+static void for_ever(void **state) {
+  (void)state;
+  run_fixture f;
+  outage o = {200, 1000000};
+  fragile(&f, 1000000);
+  mg_options_set_real(f.options, "broker_patience_seconds", 0.6);
+  f.tick = in_and_out;
+  f.mine = &o;
+  fixture_run(&f);
+  assert_non_null(strstr(f.failed, "no broker for"));
+  assert_non_null(strstr(f.failed, "connection refused"));
+  assert_true(f.took_ms > 700 && f.took_ms < 3000);
+  assert_int_equal(f.tally.cases, 1000000);
+  fixture_fini(&f);
+}
+
+static void hopeless(void **state) {
+  (void)state;
+  run_fixture f;
+  fragile(&f, 1000);
+  atomic_store(&faulty.refuse_open, true);
+  fixture_run(&f);
+  assert_string_equal(f.failed, "wrong password");
+  assert_true(f.took_ms < 500);
+  fixture_fini(&f);
+}
+
+/* A broker that is full for a while: the run waits and says so. */
+static void out_of_memory(void **state) {
+  (void)state;
+  run_fixture f;
+  fragile(&f, 2000);
+  atomic_store(&faulty.again, 4);
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_non_null(strstr(f.notes, "the broker is out of memory"));
+  fixture_fini(&f);
+}
+
+/* global_timeout holds without a broker too. */
+static void timeout_in_an_outage(void **state) {
+  (void)state;
+  run_fixture f;
+  outage o = {100, 1000000};
+  fragile(&f, 1000000);
+  mg_options_set_real(f.options, "global_timeout", 0.5);
+  f.tick = in_and_out;
+  f.mine = &o;
+  fixture_run(&f);
+  assert_string_equal(f.failed, "");
+  assert_int_equal(f.judgement.verdict, MG_INVALID);
+  assert_true(f.took_ms >= 500 && f.took_ms < 2000);
+  fixture_fini(&f);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(calls_fail), cmocka_unit_test(an_outage),     cmocka_unit_test(from_the_beginning),   cmocka_unit_test(for_ever),
+      cmocka_unit_test(hopeless),   cmocka_unit_test(out_of_memory), cmocka_unit_test(timeout_in_an_outage),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
