@@ -135,6 +135,7 @@ static void fields_keep_their_places(void **state) {
     assert_string_equal(b2.tasks[i].run, b.tasks[i].run);
     assert_string_equal(b2.tasks[i].id, b.tasks[i].id);
     SAME(b, b2, tasks[i].attempt), SAME(b, b2, tasks[i].running), SAME(b, b2, tasks[i].case_number);
+    SAME(b, b2, tasks[i].role);
   }
   mg_beat_fini(&b2);
   mg_buf_fini(&bytes);

@@ -84,9 +84,10 @@ mg_result mg_sample_refusal(void) {
 }
 
 mg_beat mg_sample_beat(void) {
-  static mg_beat_task tasks[] = {{.run = "r1", .id = "t0", .attempt = 1, .running = true, .case_number = 77},
-                                 {.run = "r1", .id = "t1.1", .attempt = 2},
-                                 {.run = "r2", .id = "x", .attempt = 300, .running = true, .case_number = 0}};
+  static mg_beat_task tasks[] = {
+      {.run = "r1", .id = "t0", .attempt = 1, .running = true, .case_number = 77, .role = MG_CANDIDATE},
+      {.run = "r1", .id = "t1.1", .attempt = 2},
+      {.run = "r2", .id = "x", .attempt = 300, .running = true, .case_number = 0}};
   mg_beat b = {.worker = "host-1-00ff",
                .counter = 99,
                .executors = 4,
