@@ -128,17 +128,28 @@ static void what_is_left_expires(void **state) {
   assert_int_equal(ops->beat(s.worker, mg_slice_of("b"), 1000, mg_sides_soon(), &e), MG_OK);
   assert_int_equal(ops->control(s.coordinator, "s", mg_slice_of("c"), 1000, mg_sides_soon(), &e), MG_OK);
   assert_int_equal(ops->quarantine(s.coordinator, "w", true, 1000, mg_sides_soon(), &e), MG_OK);
-  mg_sides_forget(s.worker, &tasks);
   /* The coordinator's calls keep it. */
   mg_batch results = {0};
-  for (mg_ms end = mg_now_ms() + 3000; mg_now_ms() < end;) mg_sides_fetch_results(s.coordinator, results.count, &results), (void)ops->fetch_results(s.coordinator, 10, mg_now_ms() + 100, &results, &e);
+  for (mg_ms end = mg_now_ms() + 3000; mg_now_ms() < end;) {
+    assert_int_equal(ops->fetch_results(s.coordinator, 10, mg_now_ms() + 100, &results, &e), MG_OK);
+  }
   mg_depth d = mg_sides_depth(s.coordinator);
   assert_int_equal(d.pending, 30 - 8 + 2);
   assert_int_equal(d.in_flight, 2);
   assert_int_equal(d.dead, 2);
   assert_int_equal(d.results, 3);
   mg_sides_forget(s.coordinator, &results);
-  mg_sides_close(&s);
+  ops->close(s.coordinator);
+  /* What a worker makes for a run whose coordinator has gone does not stay for ever either. */
+  assert_int_equal(ops->ack(s.worker, items + 6, 2, mg_sides_soon(), &e), MG_OK);
+  assert_int_equal(items[6].err, MG_OK);
+  mg_sides_forget(s.worker, &tasks);
+  mg_sides_fetch(s.worker, 3, &tasks);
+  mg_sides_forget(s.worker, &tasks);
+  mg_publish other = {.run = "other", .task = "t0", .attempt = 1, .body = mg_slice_of("x")};
+  assert_int_equal(ops->publish_results(s.worker, &other, 1, mg_sides_soon(), &e), MG_OK);
+  ops->close(s.worker);
+  mg_options_free(s.options);
   for (mg_ms end = mg_now_ms() + 8000;; mg_test_pause(100)) {
     assert_true(mg_test_redis_cli(&r, out, sizeof out, "KEYS", "*", (char *)NULL));
     if (out[0] == '\0') break;
