@@ -15,6 +15,10 @@ int mg_cli_power(int argc, char **argv);
 /* The backend called name, or NULL; *left_out says why where this build lacks it. */
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);
 
+/* What the two sides of this process share where the backend reaches no other (mg_backend_config.shared). NULL where memory ended. */
+void *mg_local_broker_new(void);
+void mg_local_broker_free(void *broker);
+
 /* The path this program can be started by again. */
 const char *mg_program_path(void);
 

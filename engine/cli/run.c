@@ -1,5 +1,4 @@
 /* run.c - `mguard run PLAN`: one evaluation from plan to verdict. */
-#include "backends/memory/memory.h"
 #include "base/ident.h"
 #include "base/log.h"
 #include "cli/args.h"
@@ -52,7 +51,7 @@ typedef struct evaluation {
   mg_slice overrides;
   char run[MG_RUN_ID_BYTES];
   const mg_backend_ops *backend;
-  mg_memory_broker *broker;
+  void *broker; /* of this process, with the memory backend */
   mg_keyring *keys;
   mg_worker *worker; /* with the memory backend */
   mg_coordinator *coordinator;
@@ -193,7 +192,7 @@ static int executors(const mg_plan *p) {
 /* ---- one machine ---- */
 
 static mg_err start_here(evaluation *v, mg_error *e) {
-  v->broker = mg_memory_broker_new();
+  v->broker = mg_local_broker_new();
   if (v->broker == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
   mg_worker_config config = {.backend = v->backend,
                              .options = v->plan->queue,
@@ -272,7 +271,7 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
   if (err != MG_OK) return err;
-  err = v->backend == &mg_memory_backend ? start_here(v, e) : start_elsewhere(v, e);
+  err = (v->backend->capabilities & MG_CAP_SHARED) == 0 ? start_here(v, e) : start_elsewhere(v, e);
   if (err != MG_OK) finish(v);
   /* Not until the loop has no handles: the coordinator keeps its own until it is freed, and is still read after this. */
   while (!v->left && uv_run(&v->loop, UV_RUN_ONCE) != 0) {
@@ -331,7 +330,7 @@ static void free_all(evaluation *v) {
     (void)uv_loop_close(&v->loop);
   }
   mg_progress_free(v->progress);
-  mg_memory_broker_free(v->broker);
+  mg_local_broker_free(v->broker);
   mg_keyring_free(v->keys);
   mg_plan_free(v->plan);
   free(v->local);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define PREFLIGHT_CASES 20
@@ -99,20 +100,37 @@ static lua_Integer spec_integer(lua_State *L, const char *name, lua_Integer othe
   return v;
 }
 
+static void on_alarm(int sig) {
+  (void)sig;
+  mg_runner_interrupt(&runner);
+}
+
+/* The parent's watchdog has no task yet whose limit it could apply: this process sets itself an alarm. 0 takes it away. */
+static void set_alarm(uint32_t ms) {
+  struct itimerval t = {{0, 0}, {ms / 1000, (suseconds_t)(ms % 1000) * 1000}};
+  (void)setitimer(ITIMER_REAL, &t, NULL);
+}
+
 /* Before the first task: a plan's implementations load, and the first cases generate. */
 static mg_err check_script(mg_runner *r, uint32_t *done, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
   lua_rawgeti(L, LUA_REGISTRYINDEX, r->checks.spec);
   mg_task t = {.memory_mb = 512};
+  uint32_t limit_ms = 10000;
   spec_text(L, "baseline", t.baseline, sizeof t.baseline);
   spec_text(L, "candidate", t.candidate, sizeof t.candidate);
   t.seed = (uint64_t)spec_integer(L, "seed", 0);
   lua_Integer cases = spec_integer(L, "cases", PREFLIGHT_CASES);
-  if (lua_getfield(L, -1, "limits") == LUA_TTABLE) t.memory_mb = (uint32_t)spec_integer(L, "memory_mb", 512);
+  if (lua_getfield(L, -1, "limits") == LUA_TTABLE) {
+    t.memory_mb = (uint32_t)spec_integer(L, "memory_mb", 512);
+    limit_ms = (uint32_t)spec_integer(L, "case_timeout_ms", limit_ms);
+  }
   lua_pop(L, 2);
   mg_err err = t.candidate[0] != '\0' ? mg_runner_prepare(r, &t, false, e) : MG_OK;
   for (lua_Integer i = 0; err == MG_OK && i < PREFLIGHT_CASES && i < cases; i++) {
+    set_alarm(limit_ms);
     err = mg_runner_preflight(r, t.seed, (uint64_t)i, e);
+    set_alarm(0);
     if (err == MG_OK) (*done)++;
   }
   return err;
@@ -261,8 +279,11 @@ int mg_executor_main(int socket_fd, int slot_fd) {
   (void)signal(SIGPIPE, SIG_IGN);
   (void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group: the parent decides when executors end */
   struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+  struct sigaction on_time = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
   (void)sigemptyset(&sa.sa_mask);
-  if (mg_slot_map(&runner.slot, slot_fd, &e) != MG_OK || sigaction(SIGUSR1, &sa, NULL) != 0) {
+  (void)sigemptyset(&on_time.sa_mask);
+  if (mg_slot_map(&runner.slot, slot_fd, &e) != MG_OK || sigaction(SIGUSR1, &sa, NULL) != 0 ||
+      sigaction(SIGALRM, &on_time, NULL) != 0) {
     (void)send_fault(socket_fd, "the executor cannot map its shared memory");
     return 5;
   }
