@@ -4,6 +4,7 @@
 #include "base/hash.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,9 +114,39 @@ static void look_for_warnings(mg_redis *r, mg_ms until) {
   mg_redis_call_fini(&call);
 }
 
+/* A claim whose reply was lost outlives the backend that made it: whoever opens one of the same identity in this process (a link that
+ * reconnects) takes it up. Without this the claimed tasks would wait for the end of their lease. */
+enum { LOST_CLAIMS = 16 };
+static struct {
+  char identity[160], token[48];
+} lost_claims[LOST_CLAIMS];
+static size_t lost_next;
+static pthread_mutex_t lost_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void leave_lost_claim(const mg_redis *r) {
+  if (!r->recover || r->identity == NULL || r->identity[0] == '\0' || strlen(r->identity) >= sizeof lost_claims[0].identity) return;
+  pthread_mutex_lock(&lost_lock);
+  size_t at = lost_next++ % LOST_CLAIMS;
+  memcpy(lost_claims[at].identity, r->identity, strlen(r->identity) + 1);
+  memcpy(lost_claims[at].token, r->token, sizeof r->token);
+  pthread_mutex_unlock(&lost_lock);
+}
+
+static void take_lost_claim(mg_redis *r) {
+  pthread_mutex_lock(&lost_lock);
+  for (size_t i = 0; i < LOST_CLAIMS && !r->recover; i++) {
+    if (lost_claims[i].identity[0] == '\0' || strcmp(lost_claims[i].identity, r->identity) != 0) continue;
+    memcpy(r->token, lost_claims[i].token, sizeof r->token);
+    lost_claims[i].identity[0] = '\0';
+    r->recover = true;
+  }
+  pthread_mutex_unlock(&lost_lock);
+}
+
 static void redis_close(mg_backend *b) {
   if (b == NULL) return;
   mg_redis *r = mg_redis_of(b);
+  leave_lost_claim(r);
   while (r->leases != NULL) mg_redis_lease_free(r, r->leases);
   mg_redis_waiter_close(&r->task_waiter);
   mg_redis_waiter_close(&r->result_waiter);
@@ -155,6 +186,7 @@ static mg_err redis_open(mg_backend **out, const mg_backend_config *config, mg_m
   err = mg_redis_depth(&r->backend, r->run, until, &ignored, e);
   if (err != MG_OK) goto out;
   look_for_warnings(r, until);
+  take_lost_claim(r);
 out:
   if (err != MG_OK) {
     redis_close(&r->backend);

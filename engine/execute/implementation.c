@@ -290,7 +290,9 @@ mg_err mg_implementation_call(mg_implementation *i, const mg_tape *args, uint64_
                               mg_tape *out, mg_error *e) {
   if (i->child != NULL) return call_child(i, args, out, e);
   mg_script_reseed(i->script, seed, case_number, random_stream);
-  return call_function(i, args, out, e);
+  mg_err err = call_function(i, args, out, e);
+  mg_script_restore(i->script);
+  return err;
 }
 
 void mg_implementation_rest(mg_implementation *i) {
@@ -299,8 +301,5 @@ void mg_implementation_rest(mg_implementation *i) {
     i->docs[k] = NULL;
   }
   i->answers = 0;
-  if (i->script != NULL) {
-    lua_settop(mg_script_lua(i->script), 1);
-    mg_script_restore(i->script);
-  }
+  if (i->script != NULL) lua_settop(mg_script_lua(i->script), 1);
 }

@@ -93,6 +93,18 @@ static void lost_replies_do_no_harm(void **state) {
   mg_sides_expect_each_once(&tasks, 2);
   assert_int_equal(mg_sides_depth(s.coordinator).in_flight, 2);
 
+  /* A link closes what has failed and opens anew: the claim is taken up there. */
+  mg_settle back[2] = {{.lease = tasks.items[0].lease}, {.lease = tasks.items[1].lease}};
+  assert_int_equal(ops->nack(s.worker, back, 2, mg_sides_soon(), &e), MG_OK);
+  mg_sides_forget(s.worker, &tasks);
+  (void)kill(r.pid, SIGSTOP);
+  a_lost_reply(&r, mg_sides_try_fetch(s.worker, 2, 300, &tasks, &e), &e);
+  ops->close(s.worker);
+  s.worker = mg_sides_open_one(ops, s.options, "worker", NULL);
+  assert_int_equal(mg_sides_depth(s.coordinator).in_flight, 2);
+  mg_sides_fetch(s.worker, 2, &tasks);
+  mg_sides_expect_each_once(&tasks, 2);
+
   mg_settle settles[2] = {{.lease = tasks.items[0].lease}, {.lease = tasks.items[1].lease}};
   (void)kill(r.pid, SIGSTOP);
   a_lost_reply(&r, ops->ack(s.worker, settles, 2, mg_now_ms() + 300, &e), &e);
