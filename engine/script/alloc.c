@@ -15,7 +15,7 @@ static void *take_small(mg_alloc *a, size_t size) {
   size_t class = (size + 15) / 16;
   void *p = a->free[class];
   if (p != NULL) {
-    memcpy(&a->free[class], p, sizeof p);
+    memcpy(&a->free[class], p, sizeof(void *));
     return p;
   }
   size_t bytes = class * 16;
@@ -34,7 +34,7 @@ static void *take_small(mg_alloc *a, size_t size) {
 
 static void give_small(mg_alloc *a, void *p, size_t size) {
   size_t class = (size + 15) / 16;
-  memcpy(p, &a->free[class], sizeof p);
+  memcpy(p, &a->free[class], sizeof(void *));
   a->free[class] = p;
 }
 
