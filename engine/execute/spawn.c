@@ -34,7 +34,7 @@ static bool place_descriptors(const mg_spawn *s, int *report_fd) {
   for (int i = 0; i < MG_SPAWN_FDS; i++) {
     lifted[i] = -1;
     if (s->fds[i] >= 0) lifted[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, MG_SPAWN_FDS);
-    if (s->fds[i] < 0 && i <= STDERR_FILENO) lifted[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (i <= STDERR_FILENO && s->fds[i] < 0) lifted[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (lifted[i] >= 0 && lifted[i] < MG_SPAWN_FDS) lifted[i] = fcntl(lifted[i], F_DUPFD_CLOEXEC, MG_SPAWN_FDS);
     if (lifted[i] < 0 && (s->fds[i] >= 0 || i <= STDERR_FILENO)) return false;
   }
