@@ -63,8 +63,9 @@ uint32_t mg_breaker_executors(const mg_breaker *b) {
 mg_beat_news mg_breaker_beat(mg_breaker *b, mg_beat *beat, mg_ms at_ms, int *worker) {
   int i = mg_breaker_find(b, beat->worker);
   bool first = i < 0;
-  if (first) i = add(b, beat->worker);
   *worker = i;
+  if (first && beat->leaving) return MG_BEAT_OLD; /* what a worker of earlier runs left behind */
+  if (first) *worker = i = add(b, beat->worker);
   if (i < 0) return MG_BEAT_NOMEM;
   mg_worker_seen *s = &b->seen[i];
   mg_peer *p = &b->peers[i];
@@ -109,6 +110,10 @@ size_t mg_breaker_silent(const mg_breaker *b, mg_ms upto_ms, int *lost, bool *al
   }
   *all = n > 0 && others == 0;
   return n;
+}
+
+bool mg_breaker_was_here(const mg_breaker *b, int worker) {
+  return b->seen[worker].beats > 1 || b->seen[worker].tasks_done > 0 || b->peers[worker].task_count > 0;
 }
 
 bool mg_breaker_lose(mg_breaker *b, int worker, mg_ms upto_ms) {

@@ -43,6 +43,8 @@ int mg_breaker_find(const mg_breaker *b, const char *name); /* -1: not known */
 
 /* Which workers are silent by upto_ms; indices into lost (room for count of them). *all: nobody else is left. Changes nothing. */
 size_t mg_breaker_silent(const mg_breaker *b, mg_ms upto_ms, int *lost, bool *all);
+/* Was it ever there? A single beat may be what a worker of earlier runs left behind. */
+bool mg_breaker_was_here(const mg_breaker *b, int worker);
 /* Marks it lost; true where it is to be quarantined too (enough beats missed, and not the last worker). */
 bool mg_breaker_lose(mg_breaker *b, int worker, mg_ms upto_ms);
 /* A quarantined worker that beats, where no other worker is left: its quarantine ends (never the last). -1: none. */

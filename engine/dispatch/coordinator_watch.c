@@ -70,9 +70,12 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
 static void lose(mg_coordinator *c, int worker) {
   const mg_worker_seen *s = &c->breaker.seen[worker];
   double silent = (double)(c->beats_ms - s->last_beat_ms) / 1000;
-  mg_coord_event(c, "heartbeat_timeout", "worker %s has been silent for %.1f s", s->name, silent);
-  bool quarantine = mg_breaker_lose(&c->breaker, worker, c->beats_ms);
-  mg_coord_note(c, "worker_lost", "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
+  bool was_here = mg_breaker_was_here(&c->breaker, worker);
+  bool quarantine = mg_breaker_lose(&c->breaker, worker, c->beats_ms) && was_here;
+  if (was_here) {
+    mg_coord_event(c, "heartbeat_timeout", "worker %s has been silent for %.1f s", s->name, silent);
+    mg_coord_note(c, "worker_lost", "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
+  }
   if (quarantine) {
     mg_ms ttl = larger(QUARANTINE_MIN_MS, 4 * c->silence_ms);
     mg_control control = {.kind = MG_QUARANTINE};

@@ -181,11 +181,18 @@ static json_t *labels_of(const mg_run_state *s) {
   return j;
 }
 
+/* Those that had a part in the run: beats of others reach a shared queue too. */
+static uint64_t workers_at_work(const mg_run_state *s) {
+  uint64_t n = 0;
+  for (size_t i = 0; i < s->worker_count; i++) n += s->workers[i].tasks_done > 0;
+  return n;
+}
+
 static json_t *delivery_of(const mg_report *r) {
   const mg_run_state *s = r->state;
   json_t *j = json_object();
   json_object_set_new(j, "backend", text(r->backend));
-  json_object_set_new(j, "workers", count(s->worker_count));
+  json_object_set_new(j, "workers", count(workers_at_work(s)));
   json_object_set_new(j, "tasks", count(s->tasks_done));
   json_object_set_new(j, "requeued", count(s->requeued_tasks));
   json_object_set_new(j, "repeats_dropped", count(s->repeats_dropped));

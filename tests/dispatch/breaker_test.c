@@ -107,6 +107,21 @@ static void leaving_is_no_loss(void **state) {
   mg_breaker_fini(&b);
 }
 
+/* Beats of earlier runs' workers stand on a shared queue for a while. */
+static void strangers(void **state) {
+  (void)state;
+  mg_breaker b = breaker();
+  int worker;
+  mg_beat m = {.counter = 9, .leaving = true, .worker = "left"};
+  assert_int_equal(mg_breaker_beat(&b, &m, 1000, &worker), MG_BEAT_OLD);
+  assert_int_equal(b.count, 0);
+  beat(&b, "stale", 7, 1000);
+  assert_false(mg_breaker_was_here(&b, 0));
+  beat(&b, "stale", 8, 1100);
+  assert_true(mg_breaker_was_here(&b, 0));
+  mg_breaker_fini(&b);
+}
+
 /* One missed beat of a threshold of one is told from a beat that is on its way. */
 static void grace(void **state) {
   (void)state;
@@ -138,7 +153,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counters_are_signs_of_life), cmocka_unit_test(silence), cmocka_unit_test(quarantine_until_steady),
       cmocka_unit_test(never_the_last),             cmocka_unit_test(leaving_is_no_loss), cmocka_unit_test(grace),
-      cmocka_unit_test(takes_the_tasks),
+      cmocka_unit_test(takes_the_tasks),            cmocka_unit_test(strangers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ typedef struct mg_made {
 
 static void make(mg_made *m, bool has_baseline) {
   static const char *const notes[] = {"worker w1 was lost"};
+  static const mg_worker_seen workers[] = {{.name = "w1", .tasks_done = 4}, {.name = "stranger"}, {.name = "w2", .tasks_done = 6}};
   memset(m, 0, sizeof *m);
   m->plan = (mg_plan){.path = "top k/plan.lua", .name = "top_k", .baseline = has_baseline ? "v1" : NULL, .candidate = "v2", .seed = -42, .clause_count = 2,
                       .case_timeout_ms = 2000, .memory_mb = 512, .goal = {.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05}};
@@ -42,7 +43,7 @@ static void make(mg_made *m, bool has_baseline) {
   m->different = (mg_different){3, MG_BASELINE, MG_PASS, MG_TIMED_OUT};
   m->state = (mg_run_state){.run = "20261125-101112-3fa9", .planned = 100, .counted = 100, .started_ms = 1000, .now_ms = 2230, .tally = &m->tally,
                             .digest = {0x0123456789abcdefu, 0xfedcba9876543210u}, .violations = &m->violation, .violation_count = 1, .repeated_cases = 20,
-                            .different = &m->different, .different_count = 1, .label_count = 1, .worker_count = 2, .tasks_done = 10, .requeued_tasks = 1,
+                            .different = &m->different, .different_count = 1, .label_count = 1, .workers = workers, .worker_count = 3, .tasks_done = 10, .requeued_tasks = 1,
                             .repeats_dropped = 2, .dead_lettered = 3, .reconnects = 4, .notes = notes, .note_count = 1};
   m->state.labels[0] = (mg_label_count){"empty", 12};
   mg_facts facts = {.clauses = m->plan.clauses, .clause_count = 2, .has_baseline = has_baseline, .planned = 100, .max_discard = 0.5};
