@@ -128,7 +128,9 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
   mg_ms now = mg_now_ms();
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
-    if (e->published && now - e->sign_ms > c->lease_ms) mg_coord_again(c, e, "the broker no longer has it");
+    if (!e->published || now - e->sign_ms <= c->lease_ms) continue;
+    if (e->suspect) mg_coord_again(c, e, "the broker no longer has it");
+    else e->suspect = true; /* its answer may have passed the question */
   }
 }
 
@@ -228,6 +230,12 @@ typedef struct mg_probe_list {
 
 static void probe(mg_coordinator *c, mg_ms silent_ms, mg_ms now) {
   mg_probe_list *l = NULL;
+  if ((c->capabilities & MG_CAP_RECLAIM) == 0) {
+    bool silent = false;
+    for (mg_entry_out *e = c->ledger.oldest; e != NULL && !silent; e = e->next) silent = e->published && now - e->sign_ms > silent_ms;
+    if (silent) mg_link_ask_depth(c->link, c->run);
+    return;
+  }
   for (mg_entry_out *e = c->ledger.oldest; e != NULL; e = e->next) {
     if (!e->published || e->off_queue || now - e->sign_ms <= silent_ms) continue;
     if (l == NULL && (l = calloc(1, sizeof *l)) == NULL) return;
@@ -238,8 +246,7 @@ static void probe(mg_coordinator *c, mg_ms silent_ms, mg_ms now) {
     if (l->count == PROBES_MAX) break;
   }
   if (l == NULL) return;
-  if ((c->capabilities & MG_CAP_RECLAIM) != 0) mg_link_probe(c->link, c->run, l->names, l->attempts, l->count);
-  else mg_link_ask_depth(c->link, c->run);
+  mg_link_probe(c->link, c->run, l->names, l->attempts, l->count);
   free(l);
 }
 

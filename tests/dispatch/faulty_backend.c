@@ -138,30 +138,33 @@ static mg_err service(mg_backend *b, mg_ms until, mg_error *e) {
 static void faulty_close(mg_backend *b) { REAL->close(b); }
 static void forget(mg_backend *b, mg_lease *lease) { REAL->forget(b, lease); }
 
-const mg_backend_ops faulty_backend = {
-    .name = "memory",
-    .capabilities = MG_CAP_RECLAIM | MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_DEDUPE | MG_CAP_EXTEND,
-    .open = faulty_open,
-    .close = faulty_close,
-    .publish_tasks = publish_tasks,
-    .fetch_tasks = fetch_tasks,
-    .extend = extend,
-    .ack = ack,
-    .nack = nack,
-    .dead_letter = dead_letter,
-    .forget = forget,
-    .publish_results = publish_results,
-    .fetch_results = fetch_results,
-    .ack_results = ack_results,
-    .beat = beat,
-    .read_beats = read_beats,
-    .control = control,
-    .read_controls = read_controls,
-    .reclaim = reclaim,
-    .probe = probe,
-    .depth = depth,
-    .purge_run = purge_run,
-    .quarantine = quarantine,
-    .service = service,
-    .publish_dead = publish_dead,
-};
+enum { CAPABILITIES = MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_DEDUPE | MG_CAP_EXTEND };
+
+#define CALLS                                                                                                                                        \
+    .name = "memory",                                                                                                                               \
+    .open = faulty_open,                                                                                                                            \
+    .close = faulty_close,                                                                                                                          \
+    .publish_tasks = publish_tasks,                                                                                                                 \
+    .fetch_tasks = fetch_tasks,                                                                                                                     \
+    .extend = extend,                                                                                                                               \
+    .ack = ack,                                                                                                                                     \
+    .nack = nack,                                                                                                                                   \
+    .dead_letter = dead_letter,                                                                                                                     \
+    .forget = forget,                                                                                                                               \
+    .publish_results = publish_results,                                                                                                             \
+    .fetch_results = fetch_results,                                                                                                                 \
+    .ack_results = ack_results,                                                                                                                     \
+    .beat = beat,                                                                                                                                   \
+    .read_beats = read_beats,                                                                                                                       \
+    .control = control,                                                                                                                             \
+    .read_controls = read_controls,                                                                                                                 \
+    .reclaim = reclaim,                                                                                                                             \
+    .probe = probe,                                                                                                                                 \
+    .depth = depth,                                                                                                                                 \
+    .purge_run = purge_run,                                                                                                                         \
+    .quarantine = quarantine,                                                                                                                       \
+    .service = service,                                                                                                                             \
+    .publish_dead = publish_dead
+
+const mg_backend_ops faulty_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM, CALLS};
+const mg_backend_ops plain_backend = {.capabilities = CAPABILITIES, CALLS};

@@ -18,6 +18,7 @@ typedef struct faulty_control {
 
 extern faulty_control faulty;
 extern const mg_backend_ops faulty_backend;
+extern const mg_backend_ops plain_backend; /* the same without MG_CAP_RECLAIM */
 void faulty_reset(void);
 
 #endif

@@ -137,11 +137,42 @@ static void timeout_in_an_outage(void **state) {
   fixture_fini(&f);
 }
 
+/* --- a broker that hands out again by itself: nothing is taken back, copies stand in --- */
+
+static fake_deed vanish_at_1234(void *owner, const char *worker, const mg_task *t) {
+  (void)worker;
+  bool there = t->kind == MG_TASK_COUNT && t->first <= 1234 && 1234 < t->first + t->count;
+  return there && atomic_fetch_sub((atomic_int *)owner, 1) > 0 ? FAKE_VANISH : FAKE_RUN;
+}
+
+static fake_deed drop_at_1234(void *owner, const char *worker, const mg_task *t) {
+  return vanish_at_1234(owner, worker, t) == FAKE_RUN ? FAKE_RUN : FAKE_DROP;
+}
+
+static void without_reclaim(void **state) {
+  (void)state;
+  for (int dropped = 0; dropped < 2; dropped++) {
+    run_fixture f;
+    atomic_int times = 1;
+    fragile(&f, 5000);
+    f.backend = &plain_backend;
+    mg_options_set_real(f.options, "lease_seconds", 0.5);
+    f.world.deed = dropped ? drop_at_1234 : vanish_at_1234;
+    f.world.owner = &times;
+    fixture_run(&f);
+    fixture_expect_whole(&f);
+    assert_int_equal(f.state.hedges, !dropped);
+    assert_int_equal(f.state.requeued_tasks, dropped);
+    fixture_fini(&f);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(calls_fail), cmocka_unit_test(an_outage),     cmocka_unit_test(from_the_beginning),   cmocka_unit_test(for_ever),
       cmocka_unit_test(hopeless),   cmocka_unit_test(out_of_memory), cmocka_unit_test(timeout_in_an_outage),
+      cmocka_unit_test(without_reclaim),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
