@@ -148,6 +148,9 @@ typedef struct mg_backend_ops {
   /* Puts tasks that nobody holds straight on the dead list, for the coordinator that gave them up. Repeats of the same run and task are one entry. NULL
    * where the broker has no dead list that can be written to. */
   mg_err (*publish_dead)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+
+  /* The runs that have anything on the queue: run of each item. NULL where the broker does not tell. */
+  mg_err (*list_runs)(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
 } mg_backend_ops;
 
 struct mg_backend {

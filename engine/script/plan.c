@@ -182,6 +182,43 @@ out:
   return err;
 }
 
+static int resolve_queue(lua_State *L) {
+  mg_options *o = lua_touserdata(L, 1);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.config");
+  lua_call(L, 1, 1);
+  lua_createtable(L, 0, 1);
+  lua_getfield(L, -2, "resolve");
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_call(L, 4, 1);
+  lua_setfield(L, -2, "queue");
+  read_queue(L, o);
+  return 0;
+}
+
+mg_err mg_queue_load(mg_options **out, const char *backend, const char *source, mg_error *e) {
+  mg_options *o = mg_options_new();
+  mg_script *s = mg_script_new(0);
+  mg_err err = MG_NOMEM;
+  if (o == NULL || s == NULL) {
+    mg_fail(e, MG_NOMEM, "memory ended");
+  } else {
+    lua_State *L = mg_script_lua(s);
+    lua_pushcfunction(L, resolve_queue);
+    lua_pushlightuserdata(L, o);
+    lua_pushstring(L, backend);
+    lua_pushstring(L, source);
+    err = mg_script_call(s, 3, 0, e);
+  }
+  mg_script_free(s);
+  if (err == MG_OK) *out = o;
+  else mg_options_free(o);
+  return err;
+}
+
 void mg_plan_free(mg_plan *p) {
   if (p == NULL) return;
   mg_script_free(p->script);

@@ -43,6 +43,8 @@ typedef struct mg_batching_view {
 
 /* overrides: MessagePack map of the command line's settings, or empty. MG_ARG with file and line in e. */
 mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size_t overrides_len, mg_error *e);
+/* The queue of --backend and --queue-config alone (either may be NULL), for commands that need no plan. Free with mg_options_free. */
+mg_err mg_queue_load(mg_options **out, const char *backend, const char *source, mg_error *e);
 void mg_plan_free(mg_plan *p);
 /* Calls the plan's batching function; MG_ARG with file and line where it raises or returns no whole number >= 1. */
 mg_err mg_plan_batching(mg_plan *p, const mg_batching_view *view, uint32_t *batch, mg_error *e);
