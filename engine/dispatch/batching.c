@@ -5,7 +5,7 @@
 /* One answer may change the batch by this factor at most: the first ones are measured on cold caches. */
 #define LARGEST_STEP 4.0
 #define SMOOTHING 0.3
-/* Tasks that max_batch_size keeps short: so many of them may stand for the one that was wanted. */
+/* Tasks that are kept short: so many of them may stand for the one that was wanted. */
 #define LARGEST_REACH 64.0
 /* A task is never cut below so much work: the executors' ends would differ by less than a message takes. */
 #define LEAST_SECONDS 0.01
@@ -39,11 +39,15 @@ void mg_batching_observe(mg_batching *b, uint32_t count, double busy_seconds, do
   if (count == 0) return;
   if (busy_seconds > 0) smooth(&b->case_seconds, busy_seconds / count);
   if (elapsed_seconds > busy_seconds) smooth(&b->round_trip_seconds, elapsed_seconds - busy_seconds);
-  if (!b->adaptive || b->case_seconds <= 0) return;
+  if (b->case_seconds <= 0) return;
   double wanted = MG_BATCH_AIM_SECONDS / b->case_seconds;
-  double low = b->batch / LARGEST_STEP, high = b->batch * LARGEST_STEP;
-  b->batch = bounded(b, wanted < low ? low : wanted > high ? high : wanted);
-  b->reach = b->batch == b->most ? (uint64_t)fmin(fmax(wanted, b->batch), LARGEST_REACH * b->batch) : b->batch;
+  if (b->adaptive) {
+    double low = b->batch / LARGEST_STEP, high = b->batch * LARGEST_STEP;
+    b->batch = bounded(b, wanted < low ? low : wanted > high ? high : wanted);
+  }
+  /* Short tasks, whether by max_batch_size, batch_size or the user's policy: more of them may be out, or each would wait for the one before it. */
+  bool held_down = !b->adaptive || b->batch == b->most;
+  b->reach = held_down ? (uint64_t)fmin(fmax(wanted, b->batch), LARGEST_REACH * b->batch) : b->batch;
 }
 
 void mg_batching_set(mg_batching *b, uint32_t batch) {

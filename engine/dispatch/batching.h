@@ -13,7 +13,7 @@ typedef struct mg_batching {
   uint32_t initial, least, most;
   double inflight_factor;
   uint32_t batch;            /* cases of a task in mid-run */
-  uint64_t reach;            /* cases of the aim's length where max_batch_size holds the batch down, else batch */
+  uint64_t reach;            /* cases of the aim's length, bounded, where the batch is held below it; else batch */
   double case_seconds;       /* executor time of a case, smoothed; 0: nothing known yet */
   double round_trip_seconds; /* publishing to result, less the executor's time, smoothed */
 } mg_batching;
