@@ -103,7 +103,8 @@ static void latency(mg_backend *b, const uint8_t *body, double *median_ms, doubl
     (void)nanosleep(&pause, NULL);
     int64_t start = mg_now_ns();
     publish(b, 1000000000 + i, 1, body);
-    while (collect(b, mg_now_ms() + 1000) == 0) {}
+    while (collect(b, mg_now_ms() + 1000) == 0) {
+    }
     ns[i] = mg_now_ns() - start;
   }
   qsort(ns, 200, sizeof *ns, by_size);

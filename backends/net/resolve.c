@@ -109,14 +109,12 @@ mg_err mg_resolve(const char *service, const char *host, int port, mg_ms until, 
   }
   pthread_mutex_unlock(&l->lock);
   if (!done) {
-    return mg_fail(e, MG_CONN, "cannot reach %s at %s:%d: the name server did not answer for this host name", service, host,
-                   port);
+    return mg_fail(e, MG_CONN, "cannot reach %s at %s:%d: the name server did not answer for this host name", service, host, port);
   }
   lookup_free(l);
   if (code == 0) return MG_OK;
   if (code == EAI_SYSTEM) return mg_fail_errno(e, MG_CONN, error, "cannot reach %s at %s:%d", service, host, port);
-  mg_fail(e, MG_CONN, "cannot reach %s at %s:%d: host unknown (%s); check the host's name", service, host, port,
-          gai_strerror(code));
+  mg_fail(e, MG_CONN, "cannot reach %s at %s:%d: host unknown (%s); check the host's name", service, host, port, gai_strerror(code));
   if (e != NULL) e->detail = code;
   return MG_CONN;
 }

@@ -19,8 +19,8 @@ struct mg_tls {
   SSL *ssl;
   SSL_CTX *context;
   int fd;
-  bool heard; /* the other side has sent at least a byte */
-  bool asked; /* it asks for a certificate and we have none; it may do without */
+  bool heard;      /* the other side has sent at least a byte */
+  bool asked;      /* it asks for a certificate and we have none; it may do without */
   char place[300]; /* "host:port" */
 };
 
@@ -28,9 +28,7 @@ struct mg_tls {
 static BIO_METHOD *socket_method;
 static pthread_once_t socket_method_once = PTHREAD_ONCE_INIT;
 
-static int would_block(int error) {
-  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
+static int would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 static int socket_write(BIO *b, const char *data, int len) {
   const mg_tls *t = BIO_get_data(b);
@@ -158,18 +156,15 @@ static mg_err explain(mg_tls *t, mg_error *e) {
                    name ? "set the server name that the certificate is for" : "name the file of the authority that signed it");
   }
   switch (cause) {
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_HTTP_REQUEST:
-    case SSL_R_PACKET_LENGTH_TOO_LONG:
-      ERR_clear_error();
-      return mg_fail(e, MG_FATAL, "%s does not answer TLS: is it a plain port? set ssl = false", t->place);
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-      return mg_fail(e, MG_FATAL, "%s refuses the TLS connection (%s): it may ask for a client certificate of its authority",
-                     t->place, reason(why, sizeof why));
-    default: return mg_fail(e, MG_CONN, "TLS with %s failed: %s", t->place, reason(why, sizeof why));
+  case SSL_R_WRONG_VERSION_NUMBER:
+  case SSL_R_HTTP_REQUEST:
+  case SSL_R_PACKET_LENGTH_TOO_LONG: ERR_clear_error(); return mg_fail(e, MG_FATAL, "%s does not answer TLS: is it a plain port? set ssl = false", t->place);
+  case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+  case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+  case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+  case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    return mg_fail(e, MG_FATAL, "%s refuses the TLS connection (%s): it may ask for a client certificate of its authority", t->place, reason(why, sizeof why));
+  default: return mg_fail(e, MG_CONN, "TLS with %s failed: %s", t->place, reason(why, sizeof why));
   }
 }
 
@@ -177,19 +172,19 @@ static mg_err explain(mg_tls *t, mg_error *e) {
 static mg_err outcome(mg_tls *t, int result, short *events, mg_error *e) {
   int saved = errno;
   switch (SSL_get_error(t->ssl, result)) {
-    case SSL_ERROR_WANT_READ: *events = POLLIN; return MG_AGAIN;
-    case SSL_ERROR_WANT_WRITE: *events = POLLOUT; return MG_AGAIN;
-    case SSL_ERROR_ZERO_RETURN: return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
-    case SSL_ERROR_SYSCALL:
+  case SSL_ERROR_WANT_READ: *events = POLLIN; return MG_AGAIN;
+  case SSL_ERROR_WANT_WRITE: *events = POLLOUT; return MG_AGAIN;
+  case SSL_ERROR_ZERO_RETURN: return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
+  case SSL_ERROR_SYSCALL:
+    ERR_clear_error();
+    if (saved == 0) return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
+    return mg_fail_errno(e, MG_CONN, saved, "the connection to %s broke", t->place);
+  default:
+    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
       ERR_clear_error();
-      if (saved == 0) return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
-      return mg_fail_errno(e, MG_CONN, saved, "the connection to %s broke", t->place);
-    default:
-      if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        ERR_clear_error();
-        return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
-      }
-      return explain(t, e);
+      return mg_fail(e, MG_CONN, "%s closed the connection", t->place);
+    }
+    return explain(t, e);
   }
 }
 
@@ -217,8 +212,7 @@ static mg_err handshake(mg_tls *t, mg_ms until, mg_error *e) {
     mg_err err = outcome(t, n, &events, e);
     if (err == MG_CONN && !t->heard) {
       /* Closed before it said anything: what a plain server that expects a line, or a proxy, does. */
-      return mg_fail(e, MG_CONN, "%s closed the connection during the TLS handshake: is it a plain port? set ssl = false",
-                     t->place);
+      return mg_fail(e, MG_CONN, "%s closed the connection during the TLS handshake: is it a plain port? set ssl = false", t->place);
     }
     if (err != MG_AGAIN) return err;
     mg_ms end = !t->heard && silent_by < until ? silent_by : until;
@@ -275,9 +269,7 @@ void mg_tls_close(mg_tls *t) {
   free(t);
 }
 
-static int clip(size_t len) {
-  return len > 1 << 30 ? 1 << 30 : (int)len;
-}
+static int clip(size_t len) { return len > 1 << 30 ? 1 << 30 : (int)len; }
 
 mg_err mg_tls_read(mg_tls *t, void *data, size_t size, size_t *got, short *events, mg_error *e) {
   errno = 0;
@@ -297,6 +289,4 @@ mg_err mg_tls_write(mg_tls *t, const void *data, size_t len, size_t *put, short 
   return MG_OK;
 }
 
-bool mg_tls_pending(const mg_tls *t) {
-  return SSL_has_pending(t->ssl) == 1;
-}
+bool mg_tls_pending(const mg_tls *t) { return SSL_has_pending(t->ssl) == 1; }

@@ -138,8 +138,7 @@ static mg_err open_unix(mg_transport *t, const mg_endpoint *at, mg_error *e) {
   struct sockaddr_un a = {.sun_family = AF_UNIX};
   size_t len = strlen(at->unix_path);
   if (len == 0 || len >= sizeof a.sun_path) {
-    return mg_fail(e, MG_ARG, "the path of the unix socket must have 1 to %zu bytes, \"%s\" has %zu", sizeof a.sun_path - 1,
-                   at->unix_path, len);
+    return mg_fail(e, MG_ARG, "the path of the unix socket must have 1 to %zu bytes, \"%s\" has %zu", sizeof a.sun_path - 1, at->unix_path, len);
   }
   memcpy(a.sun_path, at->unix_path, len + 1);
   t->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -233,14 +232,8 @@ mg_err mg_transport_read(mg_transport *t, void *data, size_t size, size_t *got, 
   }
 }
 
-int mg_transport_fd(const mg_transport *t) {
-  return t->fd;
-}
+int mg_transport_fd(const mg_transport *t) { return t->fd; }
 
-bool mg_transport_pending(const mg_transport *t) {
-  return t->tls != NULL && mg_tls_pending(t->tls);
-}
+bool mg_transport_pending(const mg_transport *t) { return t->tls != NULL && mg_tls_pending(t->tls); }
 
-const char *mg_transport_where(const mg_transport *t) {
-  return t->where;
-}
+const char *mg_transport_where(const mg_transport *t) { return t->where; }

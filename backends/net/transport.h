@@ -22,7 +22,7 @@ typedef struct mg_tls_options {
 } mg_tls_options;
 
 typedef struct mg_endpoint {
-  const char *service;   /* for people: "redis" */
+  const char *service; /* for people: "redis" */
   const char *host;
   int port;
   const char *unix_path; /* not NULL: instead of host and port */

@@ -35,9 +35,7 @@ mg_err mg_redis_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg
   return newest(r, MG_SCRIPT_BEAT, r->identity, body, ttl_ms, until, e);
 }
 
-mg_err mg_redis_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e) {
-  return read_all(mg_redis_of(b), MG_SCRIPT_READ_BEATS, until, out, e);
-}
+mg_err mg_redis_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e) { return read_all(mg_redis_of(b), MG_SCRIPT_READ_BEATS, until, out, e); }
 
 mg_err mg_redis_control(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {
   return newest(mg_redis_of(b), MG_SCRIPT_CONTROL, subject, body, ttl_ms, until, e);
@@ -47,8 +45,7 @@ mg_err mg_redis_read_controls(mg_backend *b, mg_ms until, mg_batch *out, mg_erro
   return read_all(mg_redis_of(b), MG_SCRIPT_READ_CONTROLS, until, out, e);
 }
 
-static mg_err reclaim_once(mg_redis *r, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until,
-                           mg_batch *out, mg_error *e) {
+static mg_err reclaim_once(mg_redis *r, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until, mg_batch *out, mg_error *e) {
   mg_redis_call call = {0};
   mg_redis_call_script(&r->client, &call, MG_SCRIPT_RECLAIM, run);
   mg_redis_arg_text(&call.args, run);
@@ -67,8 +64,7 @@ static mg_err reclaim_once(mg_redis *r, const char *run, const char *worker, con
   return err;
 }
 
-mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until,
-                        mg_batch *out, mg_error *e) {
+mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until, mg_batch *out, mg_error *e) {
   mg_redis *r = mg_redis_of(b);
   mg_err err = mg_redis_check_names(run, "t", e);
   for (size_t done = 0; err == MG_OK;) {
@@ -76,8 +72,10 @@ mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, cons
     size_t n = tasks != NULL && count - done > MG_REDIS_PER_CALL ? MG_REDIS_PER_CALL : count - done;
     if (tasks != NULL && n == 0) break;
     err = reclaim_once(r, run, worker, tasks != NULL ? tasks + done : NULL, n, until, out, e);
-    if (tasks != NULL) done += n;
-    else if (worker != NULL || out->count == before) break;
+    if (tasks != NULL)
+      done += n;
+    else if (worker != NULL || out->count == before)
+      break;
   }
   if (err == MG_OK) mg_redis_refresh(r, until);
   return err;
@@ -135,8 +133,21 @@ mg_err mg_redis_list_dead(mg_backend *b, const char *run, size_t max, mg_ms unti
   return err;
 }
 
-static mg_err move_dead(mg_redis *r, mg_redis_script script, const char *run, const char *const *tasks, size_t count, mg_ms until,
-                        size_t *moved, mg_error *e) {
+mg_err mg_redis_list_runs(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e) {
+  mg_redis *r = mg_redis_of(b);
+  mg_redis_call call = {0};
+  mg_redis_call_script(&r->client, &call, MG_SCRIPT_LIST_RUNS, "");
+  mg_err err = mg_redis_run_one(r, &call, until, e);
+  for (size_t i = 0; err == MG_OK && i < call.reply->elements; i++) {
+    if (!mg_redis_is_text(call.reply->element[i])) continue;
+    mg_delivery d = {.run = call.reply->element[i]->str, .task = "", .from = ""};
+    if (!mg_batch_add(out, &d)) err = mg_fail(e, MG_NOMEM, "no memory for runs");
+  }
+  mg_redis_call_fini(&call);
+  return err;
+}
+
+static mg_err move_dead(mg_redis *r, mg_redis_script script, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e) {
   mg_err err = mg_redis_check_names(run, "t", e);
   *moved = 0;
   for (size_t done = 0; err == MG_OK && (tasks == NULL || done < count);) {
@@ -156,13 +167,11 @@ static mg_err move_dead(mg_redis *r, mg_redis_script script, const char *run, co
   return err;
 }
 
-mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved,
-                        mg_error *e) {
+mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e) {
   return move_dead(mg_redis_of(b), MG_SCRIPT_REDRIVE, run, tasks, count, until, moved, e);
 }
 
-mg_err mg_redis_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved,
-                           mg_error *e) {
+mg_err mg_redis_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e) {
   return move_dead(mg_redis_of(b), MG_SCRIPT_PURGE_DEAD, run, tasks, count, until, moved, e);
 }
 

@@ -91,21 +91,23 @@ static void put_call(mg_redis_conn *conn, const mg_redis_call *call, bool whole_
     size_t len;
     const char *text = mg_redis_script_text(call->script, &len);
     mg_redis_arg_text(&first, "EVAL");
-    if (text == NULL) first.bytes.failed = true;
-    else mg_redis_arg(&first, text, len);
+    if (text == NULL)
+      first.bytes.failed = true;
+    else
+      mg_redis_arg(&first, text, len);
   } else {
     const char *sha = mg_redis_script_sha(call->script);
     mg_redis_arg_text(&first, "EVALSHA");
-    if (sha == NULL) first.bytes.failed = true;
-    else mg_redis_arg_text(&first, sha);
+    if (sha == NULL)
+      first.bytes.failed = true;
+    else
+      mg_redis_arg_text(&first, sha);
   }
   mg_redis_conn_put(conn, &first, &call->args);
   mg_buf_fini(&first.bytes);
 }
 
-static bool has_answer(const mg_redis_call *call) {
-  return call->reply != NULL;
-}
+static bool has_answer(const mg_redis_call *call) { return call->reply != NULL; }
 
 static void forget_answer(mg_redis_call *call) {
   freeReplyObject(call->reply);
@@ -132,8 +134,8 @@ static void redirect(mg_redis_place *out, const char *text, const mg_redis_clien
 }
 
 /* One pass: everything without an answer goes out, replies come in; those that must be repeated have their reply taken away. */
-static mg_err pass(mg_redis_client *c, mg_redis_conn *conn, mg_redis_call *calls, size_t count, bool asking, bool whole_script, again *a,
-                   mg_ms until, mg_error *e) {
+static mg_err pass(mg_redis_client *c, mg_redis_conn *conn, mg_redis_call *calls, size_t count, bool asking, bool whole_script, again *a, mg_ms until,
+                   mg_error *e) {
   mg_redis_args none = {0}, ask = {0};
   if (asking) mg_redis_arg_text(&ask, "ASKING");
   for (size_t i = 0; i < count; i++) {
@@ -155,20 +157,20 @@ static mg_err pass(mg_redis_client *c, mg_redis_conn *conn, mg_redis_call *calls
     if (err != MG_OK) break;
     bool cluster = c->settings.cluster;
     switch (mg_redis_classify(calls[i].reply)) {
-      case MG_REPLY_NOSCRIPT: a->load = a->any = true; break;
-      case MG_REPLY_LATER: a->pause = a->any = true; break;
-      case MG_REPLY_NO_MASTER: a->leave = a->pause = a->any = true; break;
-      case MG_REPLY_MOVED:
-        if (!cluster) continue;
-        redirect(&a->moved, calls[i].reply->str, c);
-        a->any = true;
-        break;
-      case MG_REPLY_ASK:
-        if (!cluster) continue;
-        redirect(&a->asked, calls[i].reply->str, c);
-        a->any = true;
-        break;
-      default: continue;
+    case MG_REPLY_NOSCRIPT: a->load = a->any = true; break;
+    case MG_REPLY_LATER: a->pause = a->any = true; break;
+    case MG_REPLY_NO_MASTER: a->leave = a->pause = a->any = true; break;
+    case MG_REPLY_MOVED:
+      if (!cluster) continue;
+      redirect(&a->moved, calls[i].reply->str, c);
+      a->any = true;
+      break;
+    case MG_REPLY_ASK:
+      if (!cluster) continue;
+      redirect(&a->asked, calls[i].reply->str, c);
+      a->any = true;
+      break;
+    default: continue;
     }
   }
   return mg_redis_no_answer(err, e);

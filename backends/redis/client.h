@@ -33,8 +33,8 @@ typedef struct mg_redis_client {
   char name[160]; /* of the connections */
   unsigned slot;
   mg_redis_conn *conn;
-  uint64_t generation; /* rises with each new main connection */
-  mg_redis_place owner; /* cluster: the node that has our slot; host "" where unknown */
+  uint64_t generation;                   /* rises with each new main connection */
+  mg_redis_place owner;                  /* cluster: the node that has our slot; host "" where unknown */
   mg_redis_place nodes[MG_REDIS_PLACES]; /* cluster: who may be asked for the map */
   size_t node_count, turn;
   mg_ms used_ms; /* when the main connection last answered */

@@ -6,9 +6,7 @@
 
 enum { MAX_HOPS = 6 };
 
-static bool same_place(const mg_redis_place *a, const mg_redis_place *b) {
-  return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
+static bool same_place(const mg_redis_place *a, const mg_redis_place *b) { return a->port == b->port && strcmp(a->host, b->host) == 0; }
 
 static void remember(mg_redis_client *c, const mg_redis_place *p) {
   for (size_t i = 0; i < c->node_count; i++) {

@@ -25,9 +25,7 @@ void mg_redis_arg(mg_redis_args *a, const void *data, size_t len) {
   a->count++;
 }
 
-void mg_redis_arg_text(mg_redis_args *a, const char *text) {
-  mg_redis_arg(a, text, strlen(text));
-}
+void mg_redis_arg_text(mg_redis_args *a, const char *text) { mg_redis_arg(a, text, strlen(text)); }
 
 void mg_redis_arg_int(mg_redis_args *a, int64_t n) {
   char text[24];
@@ -58,8 +56,7 @@ mg_err mg_redis_conn_send(mg_redis_conn *c, mg_ms until, mg_error *e) {
 
 static mg_err closed_at_once(const mg_redis_conn *c, mg_error *e) {
   const char *at = strstr(mg_redis_conn_where(c), " at ");
-  return mg_fail(e, MG_CONN, "plain connection to %s was closed at once: is it a TLS port? set ssl = true",
-                 at != NULL ? at + 4 : mg_redis_conn_where(c));
+  return mg_fail(e, MG_CONN, "plain connection to %s was closed at once: is it a TLS port? set ssl = true", at != NULL ? at + 4 : mg_redis_conn_where(c));
 }
 
 static mg_err garbled(const mg_redis_conn *c, mg_error *e) {
@@ -107,9 +104,7 @@ mg_err mg_redis_conn_ask(mg_redis_conn *c, redisReply **out, mg_ms until, mg_err
   return mg_redis_no_answer(err, e);
 }
 
-static bool starts(const char *text, const char *with) {
-  return strncmp(text, with, strlen(with)) == 0;
-}
+static bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
 /* Errors inside a script are wrapped by older servers, so some words are looked for anywhere. */
 mg_redis_reply_class mg_redis_classify(const redisReply *r) {
@@ -129,22 +124,18 @@ mg_redis_reply_class mg_redis_classify(const redisReply *r) {
   return MG_REPLY_BAD;
 }
 
-static const char *user_of(const mg_redis_settings *s) {
-  return s->username != NULL ? s->username : "default";
-}
+static const char *user_of(const mg_redis_settings *s) { return s->username != NULL ? s->username : "default"; }
 
 mg_err mg_redis_fault(const mg_redis_settings *s, const char *where, const redisReply *r, mg_error *e) {
   const char *t = r->str;
   if (starts(t, "WRONGPASS") || starts(t, "ERR invalid password")) {
-    return mg_fail(e, MG_FATAL, "%s refuses the login of user \"%s\": check connection.username and connection.password", where,
-                   user_of(s));
+    return mg_fail(e, MG_FATAL, "%s refuses the login of user \"%s\": check connection.username and connection.password", where, user_of(s));
   }
   if (starts(t, "NOAUTH")) {
     return mg_fail(e, MG_FATAL, "%s asks for a login: set connection.password (and connection.username)", where);
   }
   if (strstr(t, "without any password configured") != NULL || strstr(t, "no password is set") != NULL) {
-    return mg_fail(e, MG_FATAL, "%s has no password for user \"%s\": remove connection.password, or set requirepass there", where,
-                   user_of(s));
+    return mg_fail(e, MG_FATAL, "%s has no password for user \"%s\": remove connection.password, or set requirepass there", where, user_of(s));
   }
   if (starts(t, "NOPERM") || strstr(t, "user executing the script") != NULL) {
     return mg_fail(e, MG_FATAL,
@@ -153,21 +144,22 @@ mg_err mg_redis_fault(const mg_redis_settings *s, const char *where, const redis
                    where, user_of(s), s->prefix, s->queue, t);
   }
   switch (mg_redis_classify(r)) {
-    case MG_REPLY_FULL:
-      if (strstr(t, "OOM") != NULL) {
-        return mg_fail(e, MG_AGAIN, "%s is full: maxmemory is reached and maxmemory-policy noeviction refuses writes; raise maxmemory "
-                       "or let workers drain the queue", where);
-      }
-      return mg_fail(e, MG_AGAIN, "%s takes no writes now: %s", where, t);
-    case MG_REPLY_LATER: return mg_fail(e, MG_CONN, "%s is not ready: %s", where, t);
-    case MG_REPLY_NO_MASTER: return mg_fail(e, MG_CONN, "%s is a replica and takes no writes: %s", where, t);
-    case MG_REPLY_MOVED:
-    case MG_REPLY_ASK: return mg_fail(e, MG_FATAL, "%s is a node of a cluster: set connection.cluster = true (%s)", where, t);
-    default: break;
+  case MG_REPLY_FULL:
+    if (strstr(t, "OOM") != NULL) {
+      return mg_fail(e, MG_AGAIN,
+                     "%s is full: maxmemory is reached and maxmemory-policy noeviction refuses writes; raise maxmemory "
+                     "or let workers drain the queue",
+                     where);
+    }
+    return mg_fail(e, MG_AGAIN, "%s takes no writes now: %s", where, t);
+  case MG_REPLY_LATER: return mg_fail(e, MG_CONN, "%s is not ready: %s", where, t);
+  case MG_REPLY_NO_MASTER: return mg_fail(e, MG_CONN, "%s is a replica and takes no writes: %s", where, t);
+  case MG_REPLY_MOVED:
+  case MG_REPLY_ASK: return mg_fail(e, MG_FATAL, "%s is a node of a cluster: set connection.cluster = true (%s)", where, t);
+  default: break;
   }
   if (starts(t, "WRONGTYPE") || strstr(t, "WRONGTYPE") != NULL) {
-    return mg_fail(e, MG_FATAL, "a key of queue {%s:%s} on %s holds another kind of value than mguard writes there: %s", s->prefix,
-                   s->queue, where, t);
+    return mg_fail(e, MG_FATAL, "a key of queue {%s:%s} on %s holds another kind of value than mguard writes there: %s", s->prefix, s->queue, where, t);
   }
   if (starts(t, "ERR max number of clients")) return mg_fail(e, MG_CONN, "%s takes no more clients: raise maxclients there", where);
   if (starts(t, "DENIED")) return mg_fail(e, MG_FATAL, "%s is in protected mode: it wants a password or a bind address (%s)", where, t);
@@ -175,8 +167,7 @@ mg_err mg_redis_fault(const mg_redis_settings *s, const char *where, const redis
 }
 
 /* AUTH, SELECT and a name for CLIENT LIST, in one round trip. */
-static mg_err log_in(mg_redis_conn *c, const mg_redis_settings *s, mg_redis_kind kind, const char *name, mg_ms until,
-                     mg_error *e) {
+static mg_err log_in(mg_redis_conn *c, const mg_redis_settings *s, mg_redis_kind kind, const char *name, mg_ms until, mg_error *e) {
   bool server = kind == MG_REDIS_SERVER;
   const char *user = server ? s->username : s->sentinel_username;
   const char *password = server ? s->password : s->sentinel_password;
@@ -234,8 +225,8 @@ static bool answers_plain(const mg_endpoint *at) {
   return yes;
 }
 
-mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind,
-                          const char *name, mg_ms until, mg_error *e) {
+mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind, const char *name, mg_ms until,
+                          mg_error *e) {
   mg_err err = MG_OK;
   mg_endpoint at = {.service = kind == MG_REDIS_SERVER ? "redis" : "sentinel", .tls = s->tls};
   if (where != NULL) {
@@ -273,10 +264,6 @@ void mg_redis_conn_close(mg_redis_conn *c) {
   free(c);
 }
 
-int mg_redis_conn_fd(const mg_redis_conn *c) {
-  return mg_transport_fd(c->transport);
-}
+int mg_redis_conn_fd(const mg_redis_conn *c) { return mg_transport_fd(c->transport); }
 
-const char *mg_redis_conn_where(const mg_redis_conn *c) {
-  return mg_transport_where(c->transport);
-}
+const char *mg_redis_conn_where(const mg_redis_conn *c) { return mg_transport_where(c->transport); }

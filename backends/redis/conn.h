@@ -23,8 +23,8 @@ void mg_redis_arg_int(mg_redis_args *a, int64_t n);
 typedef enum mg_redis_kind { MG_REDIS_SERVER, MG_REDIS_SENTINEL } mg_redis_kind;
 
 /* Connects to where (NULL: the unix socket of s), logs in and selects the database; a Sentinel has its own user. */
-mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind,
-                          const char *name, mg_ms until, mg_error *e);
+mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind, const char *name, mg_ms until,
+                          mg_error *e);
 void mg_redis_conn_close(mg_redis_conn *c); /* NULL is fine */
 
 /* Queues a command of first (further arguments that come before) and rest. */

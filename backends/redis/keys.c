@@ -3,13 +3,11 @@
 #include <string.h>
 
 static const char *const names[MG_KEY_COUNT] = {
-    "active",  "delayed", "wake",    "quarantine", "runs", "beats",       "beat_ends", "controls", "control_ends", "pending",
-    "tasks",   "holders", "leases",  "done",       "done_before", "results", "dead",      "why",      "dead_order",
+    "active", "delayed", "wake",   "quarantine", "runs",        "beats",   "beat_ends", "controls", "control_ends", "pending",
+    "tasks",  "holders", "leases", "done",       "done_before", "results", "dead",      "why",      "dead_order",
 };
 
-const char *mg_redis_key_name(mg_redis_key key) {
-  return names[key];
-}
+const char *mg_redis_key_name(mg_redis_key key) { return names[key]; }
 
 void mg_redis_key_put(mg_buf *out, const char *base, mg_redis_key key, const char *run) {
   mg_buf_puts(out, base);

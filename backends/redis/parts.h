@@ -23,12 +23,12 @@ typedef struct mg_redis {
   mg_lease *leases; /* newest first */
   char nonce[17];   /* tokens: nonce-number */
   uint64_t claims;
-  char token[48];   /* of the last claim */
-  bool recover;     /* the reply of that claim was lost */
+  char token[48]; /* of the last claim */
+  bool recover;   /* the reply of that claim was lost */
   mg_redis_waiter task_waiter, result_waiter;
-  char wake_id[48]; /* task_waiter waits for something newer */
-  char cursor[48];  /* the last result read */
-  char highest[48]; /* the highest id of a result ever given */
+  char wake_id[48];           /* task_waiter waits for something newer */
+  char cursor[48];            /* the last result read */
+  char highest[48];           /* the highest id of a result ever given */
   uint64_t cursor_generation; /* of the connection it was read on; a new one begins anew */
   redisReply *held;           /* results that a fetch had no room for, from held_at on */
   size_t held_at;
@@ -36,12 +36,9 @@ typedef struct mg_redis {
   char warning[256];
 } mg_redis;
 
-static inline mg_redis *mg_redis_of(mg_backend *b) {
-  return (mg_redis *)b; /* backend is the first member */
-}
+static inline mg_redis *mg_redis_of(mg_backend *b) { return (mg_redis *)b; /* backend is the first member */ }
 
-mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t run_len, const char *id, size_t id_len,
-                             const char *token);
+mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t run_len, const char *id, size_t id_len, const char *token);
 void mg_redis_lease_free(mg_redis *r, mg_lease *l);
 
 /* "attempt:task" of the id; what is no id is a task of attempt 0. */
@@ -77,15 +74,13 @@ mg_err mg_redis_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg
 mg_err mg_redis_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_redis_control(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
 mg_err mg_redis_read_controls(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
-mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until,
-                        mg_batch *out, mg_error *e);
+mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_redis_probe(mg_backend *b, const char *run, mg_probe *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_redis_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e);
 mg_err mg_redis_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e);
-mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved,
-                        mg_error *e);
-mg_err mg_redis_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved,
-                           mg_error *e);
+mg_err mg_redis_list_runs(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
+mg_err mg_redis_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
 mg_err mg_redis_purge_run(mg_backend *b, const char *run, mg_ms until, size_t *removed, mg_error *e);
 mg_err mg_redis_quarantine(mg_backend *b, const char *worker, bool on, mg_ms ttl_ms, mg_ms until, mg_error *e);
 

@@ -11,8 +11,7 @@
 
 enum { PING_MS = 30000, REFRESH_AGAIN_MS = 5000 };
 
-mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t run_len, const char *id, size_t id_len,
-                             const char *token) {
+mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t run_len, const char *id, size_t id_len, const char *token) {
   size_t token_len = strlen(token);
   mg_lease *l = malloc(sizeof *l + run_len + id_len + token_len + 3);
   if (l == NULL) return NULL;
@@ -31,8 +30,10 @@ mg_lease *mg_redis_lease_new(mg_redis *r, bool result, const char *run, size_t r
 
 void mg_redis_lease_free(mg_redis *r, mg_lease *l) {
   if (l == NULL) return;
-  if (l->previous != NULL) l->previous->next = l->next;
-  else r->leases = l->next;
+  if (l->previous != NULL)
+    l->previous->next = l->next;
+  else
+    r->leases = l->next;
   if (l->next != NULL) l->next->previous = l->previous;
   free(l);
 }
@@ -51,8 +52,10 @@ mg_slice mg_redis_frame_of(const redisReply *record) {
   const char *p = record->str;
   size_t i = 0;
   while (i < record->len && i < 20 && p[i] >= '0' && p[i] <= '9') i++;
-  if (i == 0 || i == record->len || p[i] != '|') i = 0;
-  else i++;
+  if (i == 0 || i == record->len || p[i] != '|')
+    i = 0;
+  else
+    i++;
   return (mg_slice){(const uint8_t *)p + i, record->len - i};
 }
 
@@ -63,9 +66,7 @@ void mg_redis_arg_id(mg_redis_args *a, const char *task, uint32_t attempt) {
   mg_redis_arg(a, id, (size_t)len);
 }
 
-bool mg_redis_is_text(const redisReply *r) {
-  return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
-}
+bool mg_redis_is_text(const redisReply *r) { return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS; }
 
 mg_err mg_redis_check_names(const char *run, const char *task, mg_error *e) {
   if (run == NULL || run[0] == '\0' || strlen(run) > 256 || strpbrk(run, "\r\n") != NULL) {
@@ -77,9 +78,7 @@ mg_err mg_redis_check_names(const char *run, const char *task, mg_error *e) {
   return MG_OK;
 }
 
-mg_err mg_redis_run_one(mg_redis *r, mg_redis_call *call, mg_ms until, mg_error *e) {
-  return mg_redis_run(&r->client, call, 1, until, e);
-}
+mg_err mg_redis_run_one(mg_redis *r, mg_redis_call *call, mg_ms until, mg_error *e) { return mg_redis_run(&r->client, call, 1, until, e); }
 
 void mg_redis_refresh(mg_redis *r, mg_ms until) {
   int64_t ttl = r->client.settings.retention_ms;
@@ -117,9 +116,7 @@ static void look_for_warnings(mg_redis *r, mg_ms until) {
 /* A claim whose reply was lost outlives the backend that made it: whoever opens one of the same identity in this process (a link that
  * reconnects) takes it up. Without this the claimed tasks would wait for the end of their lease. */
 enum { LOST_CLAIMS = 16 };
-static struct {
-  char identity[160], token[48];
-} lost_claims[LOST_CLAIMS];
+static struct { char identity[160], token[48]; } lost_claims[LOST_CLAIMS];
 static size_t lost_next;
 static pthread_mutex_t lost_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -196,9 +193,7 @@ out:
   return MG_OK;
 }
 
-static void redis_forget(mg_backend *b, mg_lease *lease) {
-  mg_redis_lease_free(mg_redis_of(b), lease);
-}
+static void redis_forget(mg_backend *b, mg_lease *lease) { mg_redis_lease_free(mg_redis_of(b), lease); }
 
 /* Nothing to keep alive but idle TCP paths that middle boxes forget: a PING each half minute. */
 static mg_err redis_service(mg_backend *b, mg_ms until, mg_error *e) {
@@ -226,8 +221,8 @@ const char *mg_redis_warning(const mg_backend *b) {
 
 const mg_backend_ops mg_redis_backend = {
     .name = "redis",
-    .capabilities = MG_CAP_RECLAIM | MG_CAP_EXACT_DEPTH | MG_CAP_LIST_DEAD | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_SHARED |
-                    MG_CAP_DEDUPE | MG_CAP_EXTEND,
+    .capabilities =
+        MG_CAP_RECLAIM | MG_CAP_EXACT_DEPTH | MG_CAP_LIST_DEAD | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_SHARED | MG_CAP_DEDUPE | MG_CAP_EXTEND,
     .open = redis_open,
     .close = redis_close,
     .publish_tasks = mg_redis_publish_tasks,
@@ -248,6 +243,7 @@ const mg_backend_ops mg_redis_backend = {
     .probe = mg_redis_probe,
     .depth = mg_redis_depth,
     .list_dead = mg_redis_list_dead,
+    .list_runs = mg_redis_list_runs,
     .redrive = mg_redis_redrive,
     .purge_dead = mg_redis_purge_dead,
     .purge_run = mg_redis_purge_run,

@@ -77,8 +77,7 @@ static void hold(mg_redis *r, redisReply *reply) {
   const redisReply *entries = entries_of(reply);
   if (entries != NULL && entries->elements > 0) {
     const redisReply *last = entries->element[entries->elements - 1];
-    if (last->type == REDIS_REPLY_ARRAY && last->elements > 0 && mg_redis_is_text(last->element[0]) &&
-        last->element[0]->len < sizeof r->cursor) {
+    if (last->type == REDIS_REPLY_ARRAY && last->elements > 0 && mg_redis_is_text(last->element[0]) && last->element[0]->len < sizeof r->cursor) {
       memcpy(r->cursor, last->element[0]->str, last->element[0]->len + 1);
     }
   }

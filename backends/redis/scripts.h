@@ -22,6 +22,7 @@ typedef enum mg_redis_script {
   MG_SCRIPT_PROBE,           /* run, id*                                           -> mg_task_state each */
   MG_SCRIPT_DEPTH,           /* base, run or ""                                    -> pending, in flight, dead, results, age ms */
   MG_SCRIPT_LIST_DEAD,       /* base, run or "", max                               -> (run, id, why, record)* */
+  MG_SCRIPT_LIST_RUNS,       /*                                                    -> run* */
   MG_SCRIPT_REDRIVE,         /* ttl, run, "all" | "named", name*                   -> number */
   MG_SCRIPT_PURGE_DEAD,      /* run, "all" | "named", name*                        -> number */
   MG_SCRIPT_PURGE_RUN,       /* run                                                -> number of unsettled tasks */
@@ -29,7 +30,7 @@ typedef enum mg_redis_script {
   MG_SCRIPT_READ_BEATS,      /*                                                    -> (name, body)* */
   MG_SCRIPT_CONTROL,         /* as beat; controls */
   MG_SCRIPT_READ_CONTROLS,
-  MG_SCRIPT_QUARANTINE,      /* worker, ttl, 1 or 0                                -> OK */
+  MG_SCRIPT_QUARANTINE, /* worker, ttl, 1 or 0                                -> OK */
   MG_SCRIPT_COUNT
 } mg_redis_script;
 

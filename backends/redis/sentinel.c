@@ -14,15 +14,13 @@ static mg_err ask_sentinel(mg_redis_client *c, const mg_redis_place *at, mg_redi
   err = mg_redis_conn_ask(conn, &r, until, e, "SENTINEL", "get-master-addr-by-name", s->sentinel_master, (const char *)NULL);
   if (err != MG_OK) goto out;
   if (r->type == REDIS_REPLY_NIL) {
-    err = mg_fail(e, MG_LOST, "%s knows no master \"%s\": check connection.sentinel_master", mg_redis_conn_where(conn),
-                  s->sentinel_master);
+    err = mg_fail(e, MG_LOST, "%s knows no master \"%s\": check connection.sentinel_master", mg_redis_conn_where(conn), s->sentinel_master);
   } else if (r->type == REDIS_REPLY_ERROR) {
     bool none = strncmp(r->str, "ERR unknown command", 19) == 0;
     err = none ? mg_fail(e, MG_FATAL, "%s is no Sentinel: check connection.sentinels", mg_redis_conn_where(conn))
                : mg_redis_fault(s, mg_redis_conn_where(conn), r, e);
-  } else if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || r->element[0]->type != REDIS_REPLY_STRING ||
-             r->element[1]->type != REDIS_REPLY_STRING || r->element[0]->len >= sizeof master->host ||
-             atoi(r->element[1]->str) < 1 || atoi(r->element[1]->str) > 65535) {
+  } else if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || r->element[0]->type != REDIS_REPLY_STRING || r->element[1]->type != REDIS_REPLY_STRING ||
+             r->element[0]->len >= sizeof master->host || atoi(r->element[1]->str) < 1 || atoi(r->element[1]->str) > 65535) {
     err = mg_fail(e, MG_FATAL, "%s is no Sentinel: its answer has no host and port", mg_redis_conn_where(conn));
   } else {
     (void)snprintf(master->host, sizeof master->host, "%s", r->element[0]->str);
@@ -39,10 +37,9 @@ static mg_err check_role(mg_redis_client *c, mg_redis_conn *conn, mg_ms until, m
   redisReply *r = NULL;
   mg_err err = mg_redis_conn_ask(conn, &r, until, e, "ROLE", (const char *)NULL);
   if (err != MG_OK) return err;
-  if (r->type == REDIS_REPLY_ARRAY && r->elements > 0 && r->element[0]->type == REDIS_REPLY_STRING &&
-      strcmp(r->element[0]->str, "master") != 0) {
-    err = mg_fail(e, MG_CONN, "%s is named as the master \"%s\" but is a %s yet: a failover goes on", mg_redis_conn_where(conn),
-                  c->settings.sentinel_master, r->element[0]->str);
+  if (r->type == REDIS_REPLY_ARRAY && r->elements > 0 && r->element[0]->type == REDIS_REPLY_STRING && strcmp(r->element[0]->str, "master") != 0) {
+    err = mg_fail(e, MG_CONN, "%s is named as the master \"%s\" but is a %s yet: a failover goes on", mg_redis_conn_where(conn), c->settings.sentinel_master,
+                  r->element[0]->str);
   } else if (r->type == REDIS_REPLY_ERROR && strncmp(r->str, "NOPERM", 6) != 0) {
     err = mg_redis_fault(&c->settings, mg_redis_conn_where(conn), r, e);
   }

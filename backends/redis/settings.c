@@ -195,8 +195,7 @@ mg_err mg_redis_settings_init(mg_redis_settings *s, const mg_options *o, mg_erro
     return mg_fail(e, MG_ARG, "connection.sentinels needs connection.sentinel_master beside it");
   }
   if (s->cluster && s->db != 0) {
-    return mg_fail(e, MG_ARG, "connection.db (%lld) must be 0 with connection.cluster: a Redis cluster has one database",
-                   (long long)s->db);
+    return mg_fail(e, MG_ARG, "connection.db (%lld) must be 0 with connection.cluster: a Redis cluster has one database", (long long)s->db);
   }
   if (s->cluster && (s->sentinel_count > 0 || s->unix_path != NULL)) {
     return mg_fail(e, MG_ARG, "connection.cluster goes with neither connection.sentinels nor connection.unix_socket");

@@ -11,13 +11,9 @@ static void add_nothing(mg_redis_args *a, const mg_settle *item) {
   (void)item;
 }
 
-static void add_ms(mg_redis_args *a, const mg_settle *item) {
-  mg_redis_arg_int(a, item->ms > 0 ? item->ms : 0);
-}
+static void add_ms(mg_redis_args *a, const mg_settle *item) { mg_redis_arg_int(a, item->ms > 0 ? item->ms : 0); }
 
-static void add_why(mg_redis_args *a, const mg_settle *item) {
-  mg_redis_arg_text(a, item->why != NULL ? item->why : "");
-}
+static void add_why(mg_redis_args *a, const mg_settle *item) { mg_redis_arg_text(a, item->why != NULL ? item->why : ""); }
 
 static size_t group_from(const mg_settle *items, size_t count, size_t first) {
   size_t n = 1;
@@ -35,8 +31,7 @@ static mg_err check_leases(mg_settle *items, size_t count, bool result, mg_error
 }
 
 /* Runs script over (id, token, rest)* a run and gives each item its answer. */
-static mg_err settle(mg_redis *r, mg_redis_script script, bool ttl, bool run, add_rest *rest, mg_settle *items, size_t count,
-                     mg_ms until, mg_error *e) {
+static mg_err settle(mg_redis *r, mg_redis_script script, bool ttl, bool run, add_rest *rest, mg_settle *items, size_t count, mg_ms until, mg_error *e) {
   if (count == 0) return MG_OK;
   mg_err err = check_leases(items, count, false, e);
   if (err != MG_OK) return err;
@@ -66,8 +61,7 @@ static mg_err settle(mg_redis *r, mg_redis_script script, bool ttl, bool run, ad
     for (size_t i = 0; i < size; i++, item++) {
       items[item].err = calls[k].err;
       if (calls[k].err != MG_OK) continue;
-      bool ours = reply->type == REDIS_REPLY_ARRAY && i < reply->elements && reply->element[i]->type == REDIS_REPLY_INTEGER &&
-                  reply->element[i]->integer == 1;
+      bool ours = reply->type == REDIS_REPLY_ARRAY && i < reply->elements && reply->element[i]->type == REDIS_REPLY_INTEGER && reply->element[i]->integer == 1;
       if (!ours) items[item].err = MG_LOST;
     }
     mg_redis_call_fini(&calls[k]);

@@ -124,8 +124,8 @@ static mg_err claim(mg_redis *r, const mg_fetch *how, mg_batch *out, mg_ms *due_
   if (err == MG_CONN) r->recover = true;
   if (err != MG_OK) goto out;
   const redisReply *reply = call.reply;
-  if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || !mg_redis_is_text(reply->element[0]) ||
-      reply->element[1]->type != REDIS_REPLY_INTEGER || reply->element[0]->len >= sizeof r->wake_id) {
+  if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || !mg_redis_is_text(reply->element[0]) || reply->element[1]->type != REDIS_REPLY_INTEGER ||
+      reply->element[0]->len >= sizeof r->wake_id) {
     err = mg_fail(e, MG_FATAL, "redis gave an answer to the claim script that it cannot give");
     goto out;
   }

@@ -193,9 +193,7 @@ static void sentinel_promotes_the_replica(void **state) {
   }
 }
 
-static unsigned queue_slot(void) {
-  return mg_redis_slot("{mguard:tasks}:active");
-}
+static unsigned queue_slot(void) { return mg_redis_slot("{mguard:tasks}:active"); }
 
 static void kill_clusters_master(void *servers) {
   mg_test_cluster *c = servers;
@@ -204,9 +202,7 @@ static void kill_clusters_master(void *servers) {
   mg_test_redis_kill(&c->nodes[owner]);
 }
 
-static void node_id(const mg_test_redis *node, char *out, size_t size) {
-  assert_true(mg_test_redis_cli(node, out, size, "CLUSTER", "MYID", (char *)NULL));
-}
+static void node_id(const mg_test_redis *node, char *out, size_t size) { assert_true(mg_test_redis_cli(node, out, size, "CLUSTER", "MYID", (char *)NULL)); }
 
 /* What a call does in the middle of a resharding: it waits, and ends in time. */
 static void try_in_between(mg_sides *s, bool results_moved) {
@@ -274,11 +270,8 @@ static void a_cluster_reshards_and_fails_over(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_restart_loses_nothing),
-    cmocka_unit_test(lost_replies_do_no_harm),
-    cmocka_unit_test(resets_are_survived),
-    cmocka_unit_test(sentinel_promotes_the_replica),
-    cmocka_unit_test(a_cluster_reshards_and_fails_over),
+    cmocka_unit_test(a_restart_loses_nothing),       cmocka_unit_test(lost_replies_do_no_harm),           cmocka_unit_test(resets_are_survived),
+    cmocka_unit_test(sentinel_promotes_the_replica), cmocka_unit_test(a_cluster_reshards_and_fails_over),
 };
 enum { TESTS = sizeof tests / sizeof tests[0], LIMIT_S = 200 };
 

@@ -368,7 +368,7 @@ static void lists_and_names_are_checked(void **state) {
   mg_redis_settings_fini(&s);
   mg_options_free(o);
   static const char *const bad[][2] = {{"connection.hosts", "a:1,,b"}, {"connection.hosts", "a:x"}, {"connection.sentinels", "a:1"},
-                                       {"queue_name", "a{b}"},          {"key_prefix", ""},          {"queue_name", "a\nb"}};
+                                       {"queue_name", "a{b}"},         {"key_prefix", ""},          {"queue_name", "a\nb"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     settings_of(bad[i][0], bad[i][1], MG_ARG, &s, &o);
     mg_redis_settings_fini(&s);
@@ -391,26 +391,16 @@ static void slots_are_those_of_the_specification(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_port_is_closed),
-      cmocka_unit_test(the_host_is_unknown),
-      cmocka_unit_test(the_unix_socket_is_missing),
-      cmocka_unit_test(tls_to_a_plain_port),
-      cmocka_unit_test(plain_to_a_tls_port),
-      cmocka_unit_test(the_authority_is_another),
-      cmocka_unit_test(no_authority_is_named),
-      cmocka_unit_test(the_name_is_another),
-      cmocka_unit_test(another_name_can_be_expected),
-      cmocka_unit_test(no_client_certificate),
-      cmocka_unit_test(files_that_are_missing),
-      cmocka_unit_test(logins),
-      cmocka_unit_test(rights_that_are_missing),
-      cmocka_unit_test(kinds_of_servers_mixed_up),
-      cmocka_unit_test(a_server_that_is_stopped),
-      cmocka_unit_test(memory_is_full),
-      cmocka_unit_test(eviction_is_warned_of),
-      cmocka_unit_test(urls_are_understood),
-      cmocka_unit_test(lists_and_names_are_checked),
-      cmocka_unit_test(slots_are_those_of_the_specification),
+      cmocka_unit_test(the_port_is_closed),           cmocka_unit_test(the_host_is_unknown),
+      cmocka_unit_test(the_unix_socket_is_missing),   cmocka_unit_test(tls_to_a_plain_port),
+      cmocka_unit_test(plain_to_a_tls_port),          cmocka_unit_test(the_authority_is_another),
+      cmocka_unit_test(no_authority_is_named),        cmocka_unit_test(the_name_is_another),
+      cmocka_unit_test(another_name_can_be_expected), cmocka_unit_test(no_client_certificate),
+      cmocka_unit_test(files_that_are_missing),       cmocka_unit_test(logins),
+      cmocka_unit_test(rights_that_are_missing),      cmocka_unit_test(kinds_of_servers_mixed_up),
+      cmocka_unit_test(a_server_that_is_stopped),     cmocka_unit_test(memory_is_full),
+      cmocka_unit_test(eviction_is_warned_of),        cmocka_unit_test(urls_are_understood),
+      cmocka_unit_test(lists_and_names_are_checked),  cmocka_unit_test(slots_are_those_of_the_specification),
   };
   (void)alarm(120);
   return cmocka_run_group_tests(tests, start_servers, stop_servers);

@@ -20,13 +20,9 @@ typedef struct way {
   size_t option_count;
 } way;
 
-static bool start_plain(way *w) {
-  return mg_test_redis_start(&w->server, NULL);
-}
+static bool start_plain(way *w) { return mg_test_redis_start(&w->server, NULL); }
 
-static bool start_tls(way *w) {
-  return mg_test_redis_start_tls(&w->server, true, NULL);
-}
+static bool start_tls(way *w) { return mg_test_redis_start_tls(&w->server, true, NULL); }
 
 /* What the documentation tells an administrator to grant, and nothing else. */
 static bool start_acl(way *w) {
@@ -39,17 +35,11 @@ static bool start_acl(way *w) {
   return true;
 }
 
-static bool start_cluster(way *w) {
-  return mg_test_cluster_start(&w->cluster);
-}
+static bool start_cluster(way *w) { return mg_test_cluster_start(&w->cluster); }
 
-static bool start_sentinel(way *w) {
-  return mg_test_sentinel_start(&w->sentinel);
-}
+static bool start_sentinel(way *w) { return mg_test_sentinel_start(&w->sentinel); }
 
-static void set_server(const way *w, mg_options *o) {
-  mg_test_redis_options(&w->server, o);
-}
+static void set_server(const way *w, mg_options *o) { mg_test_redis_options(&w->server, o); }
 
 static void set_unix(const way *w, mg_options *o) {
   (void)mg_options_set_text(o, "connection.unix_socket", w->server.unix_path);
@@ -111,12 +101,9 @@ static int run(way *w, int argc, char **argv) {
 }
 
 static way ways[] = {
-    {.name = "plain", .start = start_plain, .set = set_server},
-    {.name = "tls", .start = start_tls, .set = set_server},
-    {.name = "unix", .start = start_plain, .set = set_unix},
-    {.name = "acl", .start = start_acl, .set = set_server},
-    {.name = "cluster", .start = start_cluster, .set = set_cluster},
-    {.name = "sentinel", .start = start_sentinel, .set = set_sentinel},
+    {.name = "plain", .start = start_plain, .set = set_server},      {.name = "tls", .start = start_tls, .set = set_server},
+    {.name = "unix", .start = start_plain, .set = set_unix},         {.name = "acl", .start = start_acl, .set = set_server},
+    {.name = "cluster", .start = start_cluster, .set = set_cluster}, {.name = "sentinel", .start = start_sentinel, .set = set_sentinel},
 };
 enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 240 };
 

@@ -24,76 +24,95 @@ static mg_options *options_of(const mg_test_redis *r) {
   return o;
 }
 
-static const char *const all_keys[] = {"active", "delayed", "wake", "quarantine", "runs", "beats", "beat-ends", "controls", "control-ends",
-                                       "pending:run", "tasks:run", "holders:run", "leases:run", "done:run", "done-before:run",
-                                       "results:run", "dead:run", "why:run", "dead-order:run"};
+static const struct {
+  char kind; /* Zset, Stream, Hash, List */
+  const char *name;
+} all_keys[] = {{'Z', "active"},      {'Z', "delayed"},     {'S', "wake"},       {'Z', "quarantine"},    {'Z', "runs"},
+                {'H', "beats"},       {'Z', "beat-ends"},   {'H', "controls"},   {'Z', "control-ends"},  {'L', "pending:run"},
+                {'H', "tasks:run"},   {'H', "holders:run"}, {'Z', "leases:run"}, {'H', "done:run"},      {'H', "done-before:run"},
+                {'S', "results:run"}, {'H', "dead:run"},    {'H', "why:run"},    {'Z', "dead-order:run"}};
 enum { ALL_KEYS = sizeof all_keys / sizeof all_keys[0] };
 
-/* Every call once; what it says does not matter, that it comes back does. */
-static void call_everything(mg_sides *s) {
+static void check(bool strict, const char *call, mg_err err, const mg_error *e) {
+  if (strict && err != MG_OK) fail_msg("%s: %s: %s", call, mg_err_name(err), e->text);
+}
+
+/* Every call once. strict: none may fail; else what it says does not matter, that it comes back does. */
+static void call_everything(mg_sides *s, bool strict) {
   mg_error e = {0};
   mg_batch tasks = {0}, other = {0};
   mg_depth d;
   size_t n;
   mg_publish item = {.run = "run", .task = "t0", .attempt = 1, .body = mg_slice_of("t0")};
   mg_probe probe = {.task = "t0", .attempt = 1};
-  (void)ops->publish_tasks(s->coordinator, &item, 1, mg_sides_soon(), &e);
-  (void)ops->publish_results(s->worker, &item, 1, mg_sides_soon(), &e);
-  (void)mg_sides_try_fetch(s->worker, 100, 5, &tasks, &e);
   mg_settle items[MG_SIDES_MOST];
+#define CALL(what) check(strict, #what, ops->what, &e)
+  CALL(publish_tasks(s->coordinator, &item, 1, mg_sides_soon(), &e));
+  CALL(publish_results(s->worker, &item, 1, mg_sides_soon(), &e));
+  check(strict, "fetch_tasks", mg_sides_try_fetch(s->worker, 100, 5, &tasks, &e), &e);
   for (size_t i = 0; i < tasks.count; i++) items[i] = (mg_settle){.lease = tasks.items[i].lease, .ms = 60000, .why = "why"};
-  (void)ops->extend(s->worker, items, tasks.count, mg_sides_soon(), &e);
-  (void)ops->nack(s->worker, items, tasks.count / 3, mg_sides_soon(), &e);
-  (void)ops->dead_letter(s->worker, items, tasks.count / 2, mg_sides_soon(), &e);
-  (void)ops->ack(s->worker, items, tasks.count, mg_sides_soon(), &e);
+  CALL(extend(s->worker, items, tasks.count, mg_sides_soon(), &e));
+  CALL(nack(s->worker, items, tasks.count / 3, mg_sides_soon(), &e));
+  CALL(dead_letter(s->worker, items, tasks.count / 2, mg_sides_soon(), &e));
+  CALL(ack(s->worker, items, tasks.count, mg_sides_soon(), &e));
   mg_sides_forget(s->worker, &tasks);
-  (void)ops->beat(s->worker, mg_slice_of("b"), 1000, mg_sides_soon(), &e);
-  (void)ops->control(s->coordinator, "s", mg_slice_of("c"), 1000, mg_sides_soon(), &e);
-  (void)ops->quarantine(s->coordinator, "w", true, 10, mg_sides_soon(), &e);
-  (void)ops->read_beats(s->coordinator, mg_sides_soon(), &other, &e);
-  (void)ops->read_controls(s->worker, mg_sides_soon(), &other, &e);
-  (void)ops->reclaim(s->coordinator, "run", NULL, NULL, 0, mg_sides_soon(), &other, &e);
-  (void)ops->reclaim(s->coordinator, "run", "worker", NULL, 0, mg_sides_soon(), &other, &e);
-  (void)ops->probe(s->coordinator, "run", &probe, 1, mg_sides_soon(), &e);
-  (void)ops->depth(s->coordinator, NULL, mg_sides_soon(), &d, &e);
-  (void)ops->list_dead(s->coordinator, NULL, 100, mg_sides_soon(), &other, &e);
-  (void)ops->redrive(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e);
-  (void)ops->purge_dead(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e);
+  CALL(beat(s->worker, mg_slice_of("b"), 1000, mg_sides_soon(), &e));
+  CALL(control(s->coordinator, "s", mg_slice_of("c"), 1000, mg_sides_soon(), &e));
+  CALL(quarantine(s->coordinator, "w", true, 10, mg_sides_soon(), &e));
+  CALL(read_beats(s->coordinator, mg_sides_soon(), &other, &e));
+  CALL(read_controls(s->worker, mg_sides_soon(), &other, &e));
+  CALL(reclaim(s->coordinator, "run", NULL, NULL, 0, mg_sides_soon(), &other, &e));
+  CALL(reclaim(s->coordinator, "run", "worker", NULL, 0, mg_sides_soon(), &other, &e));
+  CALL(probe(s->coordinator, "run", &probe, 1, mg_sides_soon(), &e));
+  CALL(depth(s->coordinator, NULL, mg_sides_soon(), &d, &e));
+  CALL(list_dead(s->coordinator, NULL, 100, mg_sides_soon(), &other, &e));
+  CALL(redrive(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e));
+  CALL(purge_dead(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e));
   mg_batch_clear(&other);
-  (void)ops->fetch_results(s->coordinator, 100, mg_now_ms() + 5, &other, &e);
+  CALL(fetch_results(s->coordinator, 100, mg_now_ms() + 5, &other, &e));
   for (size_t i = 0; i < other.count; i++) items[i] = (mg_settle){.lease = other.items[i].lease};
-  (void)ops->ack_results(s->coordinator, items, other.count, mg_sides_soon(), &e);
+  CALL(ack_results(s->coordinator, items, other.count, mg_sides_soon(), &e));
   mg_sides_forget(s->coordinator, &other);
+#undef CALL
+}
+
+static void push_garbage(const mg_test_redis *r, int at) {
+  char out[400], key[64], text[40];
+  static const char *const scores[] = {"0", "-1", "inf", "-inf", "1e300", "9999999999999", "0.5"};
+  (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[at].name);
+  for (size_t k = 0; k < sizeof text - 1; k++) text[k] = (char)(rand() % 255 + 1);
+  text[rand() % (int)(sizeof text - 1)] = '\0';
+  const char *member = rand() % 3 == 0 ? "run" : rand() % 2 == 0 ? "1:t0" : text;
+  bool ok = true;
+  switch (all_keys[at].kind) {
+  case 'L': ok = mg_test_redis_cli(r, out, sizeof out, "RPUSH", key, text, "1:t0", "1:t0", "", (char *)NULL); break;
+  case 'H': ok = mg_test_redis_cli(r, out, sizeof out, "HSET", key, member, text, (char *)NULL); break;
+  case 'Z': ok = mg_test_redis_cli(r, out, sizeof out, "ZADD", key, scores[rand() % 7], member, (char *)NULL); break;
+  default: ok = mg_test_redis_cli(r, out, sizeof out, "XADD", key, "*", rand() % 2 == 0 ? "b" : text, text, (char *)NULL);
+  }
+  if (!ok) fail_msg("%s: %s", key, out);
 }
 
 static void garbage_in_keys_is_survived(void **state) {
   (void)state;
-  char out[400], key[64], text[40];
+  char out[400], key[64];
   mg_test_redis r;
   assert_true(mg_test_redis_start(&r, NULL));
   mg_sides s = mg_sides_open(ops, options_of(&r));
   uint64_t seed = mg_random64();
   print_message("             seed %llu\n", (unsigned long long)seed);
   srand((unsigned)seed);
-  call_everything(&s);
-  for (int i = 0; i < (mg_test_full() ? 300 : 40); i++) {
-    (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[rand() % ALL_KEYS]);
-    for (size_t k = 0; k < sizeof text - 1; k++) text[k] = (char)(rand() % 255 + 1);
-    text[rand() % (int)(sizeof text - 1)] = '\0';
-    static const char *const scores[] = {"0", "-1", "inf", "-inf", "1e300", "9999999999999"};
-    const char *field = rand() % 2 == 0 ? "1:t0" : text, *score = scores[rand() % 6];
-    /* One of these fits the kind of the key. */
-    (void)mg_test_redis_cli(&r, out, sizeof out, "RPUSH", key, text, "1:t0", "run", (char *)NULL);
-    (void)mg_test_redis_cli(&r, out, sizeof out, "HSET", key, field, text, (char *)NULL);
-    (void)mg_test_redis_cli(&r, out, sizeof out, "ZADD", key, score, rand() % 2 == 0 ? "run" : field, (char *)NULL);
-    (void)mg_test_redis_cli(&r, out, sizeof out, "XADD", key, "*", rand() % 2 == 0 ? "b" : text, text, (char *)NULL);
-    call_everything(&s);
-    if (i % 20 == 19) assert_true(mg_test_redis_cli(&r, out, sizeof out, "FLUSHALL", (char *)NULL));
+  call_everything(&s, true);
+  for (int i = 0; i < (mg_test_full() ? 1000 : 100); i++) {
+    push_garbage(&r, i < ALL_KEYS ? i : rand() % ALL_KEYS);
+    if (rand() % 2 == 0) push_garbage(&r, rand() % ALL_KEYS);
+    call_everything(&s, true);
+    if (i % 50 == 49) assert_true(mg_test_redis_cli(&r, out, sizeof out, "FLUSHALL", (char *)NULL));
   }
   for (int i = 0; i < ALL_KEYS; i++) { /* another kind of value altogether */
-    (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[i]);
+    (void)snprintf(key, sizeof key, "{mguard:tasks}:%s", all_keys[i].name);
     assert_true(mg_test_redis_cli(&r, out, sizeof out, "SET", key, "garbage", (char *)NULL));
-    call_everything(&s);
+    call_everything(&s, false);
     assert_true(mg_test_redis_cli(&r, out, sizeof out, "FLUSHALL", (char *)NULL));
   }
   /* And everything works again. */

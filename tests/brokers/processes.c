@@ -100,7 +100,8 @@ int mg_test_run(const char *const *argv, int wait_ms, char *out, size_t size) {
   }
   close(ends[0]);
   int status = -1;
-  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
   while (len > 0 && (out[len - 1] == '\n' || out[len - 1] == '\r')) len--;
   if (size > 0) out[len] = '\0';
   return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -115,17 +116,16 @@ static bool shell(const char *folder, const char *script) {
 }
 
 bool mg_test_certificates(const char *folder) {
-  return shell(folder,
-               "cd \"$1\"\n"
-               "new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n"
-               "for ca in ca other-ca; do\n"
-               "  openssl req -x509 $new -subj \"/CN=$ca\" -keyout $ca.key -out $ca.crt\n"
-               "done\n"
-               "printf 'subjectAltName=DNS:localhost,DNS:broker.test,IP:127.0.0.1\\n' > names\n"
-               "for who in server client; do\n"
-               "  openssl req $new -subj \"/CN=$who\" -keyout $who.key -out $who.csr\n"
-               "  openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.crt\n"
-               "done\n");
+  return shell(folder, "cd \"$1\"\n"
+                       "new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n"
+                       "for ca in ca other-ca; do\n"
+                       "  openssl req -x509 $new -subj \"/CN=$ca\" -keyout $ca.key -out $ca.crt\n"
+                       "done\n"
+                       "printf 'subjectAltName=DNS:localhost,DNS:broker.test,IP:127.0.0.1\\n' > names\n"
+                       "for who in server client; do\n"
+                       "  openssl req $new -subj \"/CN=$who\" -keyout $who.key -out $who.csr\n"
+                       "  openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.crt\n"
+                       "done\n");
 }
 
 static void show(const char *path) {
@@ -161,7 +161,8 @@ int mg_test_beside(const char *title, const char *const *names, int count, int (
   }
   for (int i = 0; i < count; i++) {
     int status = -1;
-    while (pids[i] > 0 && waitpid(pids[i], &status, 0) < 0 && errno == EINTR) {}
+    while (pids[i] > 0 && waitpid(pids[i], &status, 0) < 0 && errno == EINTR) {
+    }
     bool ok = pids[i] > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     printf("--- %s %s: %s\n", title, names[i], ok ? "ok" : "FAILED");
     if (!ok && pids[i] > 0 && WIFSIGNALED(status)) printf("[  FAILED  ] killed by signal %d\n", WTERMSIG(status));

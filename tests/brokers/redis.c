@@ -129,8 +129,7 @@ bool mg_test_redis_start_tls(mg_test_redis *r, bool need_client, const char *con
   if (!mg_test_folder(r->certificates) || !mg_test_certificates(r->certificates)) return false;
   char more[1000];
   (void)snprintf(more, sizeof more, "tls-auth-clients %s\n%s", need_client ? "yes" : "no", config != NULL ? config : "");
-  return start(r, "redis-server",
-               "port 0\ntls-port %d\ntls-ca-cert-file %s/ca.crt\ntls-cert-file %s/server.crt\ntls-key-file %s/server.key\n", more);
+  return start(r, "redis-server", "port 0\ntls-port %d\ntls-ca-cert-file %s/ca.crt\ntls-cert-file %s/server.crt\ntls-key-file %s/server.key\n", more);
 }
 
 static void end(mg_test_redis *r, int signal, int wait_ms) {
@@ -144,13 +143,9 @@ static void end(mg_test_redis *r, int signal, int wait_ms) {
   r->pid = 0;
 }
 
-void mg_test_redis_stop(mg_test_redis *r) {
-  end(r, SIGTERM, 10000);
-}
+void mg_test_redis_stop(mg_test_redis *r) { end(r, SIGTERM, 10000); }
 
-void mg_test_redis_kill(mg_test_redis *r) {
-  end(r, SIGKILL, 10000);
-}
+void mg_test_redis_kill(mg_test_redis *r) { end(r, SIGKILL, 10000); }
 
 bool mg_test_redis_cli(const mg_test_redis *r, char *out, size_t size, ...) {
   char port[12], ca[MG_TEST_PATH_BYTES + 16], cert[MG_TEST_PATH_BYTES + 16], key[MG_TEST_PATH_BYTES + 16];
@@ -184,9 +179,8 @@ void mg_test_redis_options(const mg_test_redis *r, mg_options *o) {
   if (r->password[0] != '\0') (void)mg_options_set_text(o, "connection.password", r->password);
   if (r->certificates[0] == '\0') return;
   (void)mg_options_set_bool(o, "connection.ssl", true);
-  static const char *const files[][2] = {{"connection.ssl_ca_location", "ca.crt"},
-                                         {"connection.ssl_certificate_location", "client.crt"},
-                                         {"connection.ssl_key_location", "client.key"}};
+  static const char *const files[][2] = {
+      {"connection.ssl_ca_location", "ca.crt"}, {"connection.ssl_certificate_location", "client.crt"}, {"connection.ssl_key_location", "client.key"}};
   for (size_t i = 0; i < 3; i++) {
     (void)snprintf(path, sizeof path, "%s/%s", r->certificates, files[i][1]);
     (void)mg_options_set_text(o, files[i][0], path);
@@ -196,7 +190,7 @@ void mg_test_redis_options(const mg_test_redis *r, mg_options *o) {
 static bool wait_for(const mg_test_redis *r, const char *section, const char *text, int times) {
   char out[8000];
   for (mg_ms limit = mg_now_ms() + READY_MS; mg_now_ms() < limit; pause_ms(50)) {
-    bool ok = section[0] == 'C' ? mg_test_redis_cli(r, out, sizeof out, "CLUSTER", "INFO", (char *)NULL)
+    bool ok = section[0] == 'C'   ? mg_test_redis_cli(r, out, sizeof out, "CLUSTER", "INFO", (char *)NULL)
               : section[0] == 'N' ? mg_test_redis_cli(r, out, sizeof out, "CLUSTER", "NODES", (char *)NULL)
                                   : mg_test_redis_cli(r, out, sizeof out, "INFO", section, (char *)NULL);
     int found = 0;
@@ -264,8 +258,10 @@ int mg_test_cluster_owner(const mg_test_cluster *c, unsigned slot) {
       unsigned first, last;
       int got = sscanf(word, "%u-%u", &first, &last);
       bool number = strspn(word, "0123456789-") == strlen(word);
-      if (number && got == 1 && strchr(word, '-') == NULL) last = first;
-      else if (!number || got != 2) continue;
+      if (number && got == 1 && strchr(word, '-') == NULL)
+        last = first;
+      else if (!number || got != 2)
+        continue;
       if (strlen(word) < 12 && first <= slot && slot <= last && last <= 16383) return i;
     }
   }

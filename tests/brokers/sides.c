@@ -24,9 +24,7 @@ void mg_test_pause(int ms) {
   (void)nanosleep(&t, NULL);
 }
 
-mg_ms mg_sides_soon(void) {
-  return mg_now_ms() + CALL_MS;
-}
+mg_ms mg_sides_soon(void) { return mg_now_ms() + CALL_MS; }
 
 mg_backend *mg_sides_open_one(const mg_backend_ops *ops, mg_options *o, const char *identity, const char *run) {
   mg_backend *b = NULL;
@@ -69,7 +67,8 @@ mg_err mg_sides_try_publish(mg_backend *b, int first, int n, bool results, mg_er
 
 void mg_sides_publish(mg_backend *b, int first, int n, bool results) {
   mg_error e = {0};
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_away(mg_sides_try_publish(b, first, n, results, &e), &e, end);) {}
+  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_away(mg_sides_try_publish(b, first, n, results, &e), &e, end);) {
+  }
 }
 
 mg_err mg_sides_try_fetch(mg_backend *b, size_t max, mg_ms wait_ms, mg_batch *out, mg_error *e) {
@@ -131,7 +130,8 @@ void mg_sides_forget(mg_backend *b, mg_batch *batch) {
 mg_depth mg_sides_depth(mg_backend *b) {
   mg_depth d = {0};
   mg_error e = {0};
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_away(b->ops->depth(b, "run", mg_sides_soon(), &d, &e), &e, end);) {}
+  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_away(b->ops->depth(b, "run", mg_sides_soon(), &d, &e), &e, end);) {
+  }
   return d;
 }
 
