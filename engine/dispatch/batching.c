@@ -18,8 +18,7 @@ static uint32_t bounded(const mg_batching *b, double cases) {
 static uint32_t at_most(int64_t value, uint32_t most) { return value < 1 ? 1 : value > (int64_t)most ? most : (uint32_t)value; }
 
 void mg_batching_init(mg_batching *b, const mg_options *options, uint32_t hard_most) {
-  *b = (mg_batching){.adaptive = mg_options_bool(options, "adaptive_batching", true),
-                     .inflight_factor = mg_options_real(options, "inflight_factor", 2)};
+  *b = (mg_batching){.adaptive = mg_options_bool(options, "adaptive_batching", true), .inflight_factor = mg_options_real(options, "inflight_factor", 2)};
   b->most = at_most(mg_options_int(options, "max_batch_size", 1000), hard_most);
   b->least = at_most(mg_options_int(options, "min_batch_size", 1), b->most);
   b->initial = at_most(mg_options_int(options, "initial_batch_size", 10), b->most);

@@ -95,9 +95,7 @@ mg_beat_news mg_breaker_beat(mg_breaker *b, mg_beat *beat, mg_ms at_ms, int *wor
   return first ? MG_BEAT_FIRST : back ? MG_BEAT_BACK : MG_BEAT_AGAIN;
 }
 
-static bool missed(const mg_breaker *b, size_t i, mg_ms upto_ms) {
-  return upto_ms - b->seen[i].last_beat_ms >= (mg_ms)b->threshold * b->interval_ms;
-}
+static bool missed(const mg_breaker *b, size_t i, mg_ms upto_ms) { return upto_ms - b->seen[i].last_beat_ms >= (mg_ms)b->threshold * b->interval_ms; }
 
 size_t mg_breaker_silent(const mg_breaker *b, mg_ms upto_ms, int *lost, bool *all) {
   size_t n = 0, others = 0;
@@ -105,8 +103,10 @@ size_t mg_breaker_silent(const mg_breaker *b, mg_ms upto_ms, int *lost, bool *al
     if (!mg_breaker_is_alive(b, (int)i)) continue;
     /* Half an interval of grace: a beat on its way is not a beat missed. */
     bool silent = upto_ms - b->seen[i].last_beat_ms > b->timeout_ms || missed(b, i, upto_ms - b->interval_ms / 2);
-    if (silent) lost[n++] = (int)i;
-    else others++;
+    if (silent)
+      lost[n++] = (int)i;
+    else
+      others++;
   }
   *all = n > 0 && others == 0;
   return n;

@@ -20,7 +20,7 @@ typedef struct mg_peer {
 
 typedef struct mg_breaker {
   mg_ms timeout_ms, interval_ms;
-  uint32_t threshold; /* missed beats */
+  uint32_t threshold;   /* missed beats */
   mg_worker_seen *seen; /* one beside the other with peers */
   mg_peer *peers;
   size_t count, cap;

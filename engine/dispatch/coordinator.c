@@ -55,27 +55,27 @@ static void on_connected(mg_coordinator *c, const char *what) {
 static void on_event(void *owner, const mg_link_event *ev) {
   mg_coordinator *c = owner;
   switch (ev->kind) {
-    case MG_EV_CONNECTED: on_connected(c, ev->text); break;
-    case MG_EV_DISCONNECTED:
-      c->connected = false;
-      c->outage_ms = mg_now_ms();
-      mg_coord_event(c, "broker_lost", "no connection to the broker, trying again: %s", ev->text);
-      break;
-    case MG_EV_FAILED: mg_coord_fail(c, ev->text); break;
-    case MG_EV_BAD_MESSAGE:
-      c->bad_messages++;
-      mg_coord_event(c, "message_dropped", "%s", ev->text);
-      break;
-    case MG_EV_TROUBLE: mg_coord_note(c, "broker_refused", "the broker refused a call, which is repeated: %s", ev->text); break;
-    case MG_EV_RESULT: mg_coord_result(c, ev->token, ev->body); break;
-    case MG_EV_BEAT: mg_coord_beat(c, ev); break;
-    case MG_EV_PUBLISHED: mg_coord_published(c, ev->token, ev->err, ev->text); break;
-    case MG_EV_RECLAIMED: mg_coord_reclaimed(c, ev); break;
-    case MG_EV_RECLAIM_DONE: mg_coord_reclaim_done(c, ev); break;
-    case MG_EV_PROBED: mg_coord_probed(c, ev); break;
-    case MG_EV_DEPTH: mg_coord_depth(c, ev); break;
-    case MG_EV_STOPPED: mg_coord_finish(c); break;
-    default: break;
+  case MG_EV_CONNECTED: on_connected(c, ev->text); break;
+  case MG_EV_DISCONNECTED:
+    c->connected = false;
+    c->outage_ms = mg_now_ms();
+    mg_coord_event(c, "broker_lost", "no connection to the broker, trying again: %s", ev->text);
+    break;
+  case MG_EV_FAILED: mg_coord_fail(c, ev->text); break;
+  case MG_EV_BAD_MESSAGE:
+    c->bad_messages++;
+    mg_coord_event(c, "message_dropped", "%s", ev->text);
+    break;
+  case MG_EV_TROUBLE: mg_coord_note(c, "broker_refused", "the broker refused a call, which is repeated: %s", ev->text); break;
+  case MG_EV_RESULT: mg_coord_result(c, ev->token, ev->body); break;
+  case MG_EV_BEAT: mg_coord_beat(c, ev); break;
+  case MG_EV_PUBLISHED: mg_coord_published(c, ev->token, ev->err, ev->text); break;
+  case MG_EV_RECLAIMED: mg_coord_reclaimed(c, ev); break;
+  case MG_EV_RECLAIM_DONE: mg_coord_reclaim_done(c, ev); break;
+  case MG_EV_PROBED: mg_coord_probed(c, ev); break;
+  case MG_EV_DEPTH: mg_coord_depth(c, ev); break;
+  case MG_EV_STOPPED: mg_coord_finish(c); break;
+  default: break;
   }
 }
 
@@ -131,9 +131,7 @@ static void on_tick(uv_timer_t *timer) {
 
 /* --- start and end --- */
 
-static mg_ms ms_of(const mg_options *o, const char *key, double otherwise_seconds) {
-  return (mg_ms)(1000 * mg_options_real(o, key, otherwise_seconds) + 0.5);
-}
+static mg_ms ms_of(const mg_options *o, const char *key, double otherwise_seconds) { return (mg_ms)(1000 * mg_options_real(o, key, otherwise_seconds) + 0.5); }
 
 static void read_settings(mg_coordinator *c) {
   const mg_options *o = c->config.options;

@@ -15,7 +15,7 @@ typedef struct mg_coordinator mg_coordinator;
 
 typedef struct mg_coordinator_config {
   mg_plan *plan;
-  const char *run;      /* run id */
+  const char *run; /* run id */
   const mg_backend_ops *backend;
   const mg_options *options;
   void *shared;

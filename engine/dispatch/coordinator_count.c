@@ -170,8 +170,10 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   if (r->count == 0) return true;
   if (before == r->count) return false;
   write_outcomes(c, first, r, before == 0);
-  if (before == 0) count_whole(c, first, r);
-  else count_new(c, first, r);
+  if (before == 0)
+    count_whole(c, first, r);
+  else
+    count_new(c, first, r);
   if (before == 0) count_labels(c, r);
   if (!mg_case_set_add(&c->counted, first, r->count, &added)) mg_coord_fail(c, "no memory for the set of counted cases");
   return before == 0;
@@ -213,8 +215,8 @@ static void compare(mg_coordinator *c, const mg_answered *a, const mg_result *r)
   if (a == NULL || !a->compare || a->count != r->count) return;
   mg_digest again = digest_of(c, a->first, r);
   if (again.low == a->digest.low && again.high == a->digest.high) return;
-  mg_coord_note(c, "flaky_repeat", "cases %" PRIu64 " to %" PRIu64 " came out differently when they were delivered twice: their outcomes are not stable", a->first,
-                a->first + a->count - 1);
+  mg_coord_note(c, "flaky_repeat", "cases %" PRIu64 " to %" PRIu64 " came out differently when they were delivered twice: their outcomes are not stable",
+                a->first, a->first + a->count - 1);
 }
 
 static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
@@ -253,8 +255,10 @@ static void late_answer(mg_coordinator *c, uint64_t seq, const mg_result *r) {
     mg_answered known = *a;
     if (!count(c, known.first, r)) compare(c, &known, r);
   }
-  if (c->counted.count == before) c->repeats_dropped++;
-  else c->swept = true;
+  if (c->counted.count == before)
+    c->repeats_dropped++;
+  else
+    c->swept = true;
 }
 
 static void take(mg_coordinator *c, const mg_result *r) {
@@ -279,10 +283,14 @@ static void take(mg_coordinator *c, const mg_result *r) {
     mg_coord_fault(c, "%.*s", (int)(r->fault.len < 400 ? r->fault.len : 400), (const char *)r->fault.data);
     return;
   }
-  if (epoch != c->epoch) c->repeats_dropped++;
-  else if (e == NULL) late_answer(c, seq, r);
-  else if (e->kind == MG_TASK_REPEAT) mg_coord_repeated(c, e, r);
-  else answer_entry(c, e, r);
+  if (epoch != c->epoch)
+    c->repeats_dropped++;
+  else if (e == NULL)
+    late_answer(c, seq, r);
+  else if (e->kind == MG_TASK_REPEAT)
+    mg_coord_repeated(c, e, r);
+  else
+    answer_entry(c, e, r);
 }
 
 void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body) {

@@ -44,7 +44,8 @@ static void check_sum(mg_coordinator *c) {
   if (c->plan->baseline != NULL) ok = ok && row_sum(t, MG_BASELINE) == c->planned;
   if (ok || c->failed != NULL) return;
   char text[200];
-  (void)snprintf(text, sizeof text, "the outcomes of %" PRIu64 " cases do not add up to the %" PRIu64 " planned; this is a fault of mguard", t->cases, c->planned);
+  (void)snprintf(text, sizeof text, "the outcomes of %" PRIu64 " cases do not add up to the %" PRIu64 " planned; this is a fault of mguard", t->cases,
+                 c->planned);
   c->failed = strdup(text);
 }
 

@@ -79,14 +79,14 @@ struct mg_coordinator {
   mg_breaker breaker;
   mg_repeat *repeats; /* by case */
   size_t repeat_count, repeat_cap, repeats_out;
-  bool paused;     /* fail_fast: a violation is being run again */
-  uint32_t answering; /* workers that answered without ever having beaten */
+  bool paused;            /* fail_fast: a violation is being run again */
+  uint32_t answering;     /* workers that answered without ever having beaten */
   const char **cancelled; /* ids to take back, gathered during a turn */
   size_t cancel_count, cancel_cap;
   bool suspecting; /* everybody is silent: the link is asked for a sign first */
   bool link_answered;
-  bool unsent;     /* some entry could not be given to the link */
-  bool swept;      /* entries may be satisfied by answers of others */
+  bool unsent; /* some entry could not be given to the link */
+  bool swept;  /* entries may be satisfied by answers of others */
 
   /* For the report. */
   uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;

@@ -148,8 +148,10 @@ static void ask_policy(mg_coordinator *c, uint64_t remaining) {
                            .round_trip_seconds = c->batching.round_trip_seconds};
   uint32_t batch;
   mg_error e = {0};
-  if (mg_plan_batching(c->plan, &view, &batch, &e) != MG_OK) mg_coord_fault(c, "%s", e.text);
-  else mg_batching_set(&c->batching, batch);
+  if (mg_plan_batching(c->plan, &view, &batch, &e) != MG_OK)
+    mg_coord_fault(c, "%s", e.text);
+  else
+    mg_batching_set(&c->batching, batch);
 }
 
 static void cut(mg_coordinator *c) {
@@ -176,8 +178,10 @@ static void send_unsent(mg_coordinator *c) {
   if (!c->unsent) return;
   c->unsent = false;
   for (mg_entry_out *e = c->ledger.oldest; e != NULL && mg_coord_live(c); e = e->next) {
-    if (e->sent_ms == 0 && mg_link_backlog(c->link) < LINK_BACKLOG_MAX) mg_coord_send(c, e);
-    else if (e->sent_ms == 0) c->unsent = true;
+    if (e->sent_ms == 0 && mg_link_backlog(c->link) < LINK_BACKLOG_MAX)
+      mg_coord_send(c, e);
+    else if (e->sent_ms == 0)
+      c->unsent = true;
   }
 }
 
@@ -319,8 +323,10 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
   e->losses++;
   e->attempt++;
   if (e->kind == MG_TASK_REPEAT) {
-    if (e->losses > 1) mg_coord_give_up(c, e, why, false);
-    else mg_coord_again(c, e, why);
+    if (e->losses > 1)
+      mg_coord_give_up(c, e, why, false);
+    else
+      mg_coord_again(c, e, why);
   } else if (e->count > 1 && e->losses >= 2 && c->max_requeue > 0) {
     count_requeue(c, e, why);
     mg_coord_split(c, e, e->begun, e->at_case);

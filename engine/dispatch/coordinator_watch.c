@@ -56,11 +56,11 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
   mg_beat_news news = mg_breaker_beat(&c->breaker, &beat, ev->at_ms, &worker);
   if (news != MG_BEAT_OLD && news != MG_BEAT_NOMEM) read_tasks(c, worker, ev->at_ms);
   switch (news) {
-    case MG_BEAT_FIRST: mg_coord_event(c, "worker_joined", "worker %s, %u executors", beat.worker, beat.executors); break;
-    case MG_BEAT_BACK: mg_coord_event(c, "worker_recovered", "worker %s beats again", beat.worker); break;
-    case MG_BEAT_PARDONED: pardon(c, worker); break;
-    case MG_BEAT_LEAVING: mg_coord_event(c, "worker_left", "worker %s has left", beat.worker); break;
-    default: break;
+  case MG_BEAT_FIRST: mg_coord_event(c, "worker_joined", "worker %s, %u executors", beat.worker, beat.executors); break;
+  case MG_BEAT_BACK: mg_coord_event(c, "worker_recovered", "worker %s beats again", beat.worker); break;
+  case MG_BEAT_PARDONED: pardon(c, worker); break;
+  case MG_BEAT_LEAVING: mg_coord_event(c, "worker_left", "worker %s has left", beat.worker); break;
+  default: break;
   }
   mg_beat_fini(&beat);
 }
@@ -93,8 +93,10 @@ static void lose(mg_coordinator *c, int worker) {
     if (e->holder != worker) continue;
     e->holder = -1;
     if (e->begun) e->losses++;
-    if (e->losses > c->max_requeue || !c->enable_requeue) mg_coord_give_up(c, e, "its workers vanished", true);
-    else mg_coord_copy(c, e);
+    if (e->losses > c->max_requeue || !c->enable_requeue)
+      mg_coord_give_up(c, e, "its workers vanished", true);
+    else
+      mg_coord_copy(c, e);
   }
 }
 
@@ -129,8 +131,10 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
     if (!e->published || now - e->sign_ms <= c->lease_ms) continue;
-    if (e->suspect) mg_coord_again(c, e, "the broker no longer has it");
-    else e->suspect = true; /* its answer may have passed the question */
+    if (e->suspect)
+      mg_coord_again(c, e, "the broker no longer has it");
+    else
+      e->suspect = true; /* its answer may have passed the question */
   }
 }
 
@@ -190,34 +194,36 @@ void mg_coord_probed(mg_coordinator *c, const mg_link_event *ev) {
   mg_ms now = mg_now_ms();
   if (e == NULL || !mg_coord_live(c) || e->attempt != ev->attempt) return;
   switch (ev->state) {
-    case MG_TASK_PENDING:
-      e->suspect = false;
-      e->sign_ms = now;
-      if (c->phase == MG_PHASE_DRAINING) {
-        char id[MG_TASK_MAX + 1];
-        mg_task_id_make(id, c->epoch, e->seq);
-        const char *ids[] = {id};
-        mg_link_reclaim(c->link, MG_TOKEN_DRAIN, c->run, NULL, ids, 1);
-      }
-      break;
-    case MG_TASK_LEASED:
-      e->suspect = false;
-      e->sign_ms = now;
-      break;
-    case MG_TASK_ABSENT:
-      if (e->suspect) {
-        mg_coord_again(c, e, "the broker no longer has it");
-      } else { /* its answer may have passed the probe: look again when it must have come */
-        e->suspect = true;
-        e->sign_ms = now - c->lease_ms + 2 * c->check_ms;
-      }
-      break;
-    case MG_TASK_DEAD:
-      e->deaths++;
-      e->attempt++;
-      if (e->deaths > c->max_requeue || !c->enable_requeue) mg_coord_give_up(c, e, "workers could not read it and put it among the dead letters", false);
-      else mg_coord_again(c, e, "a worker could not read it and put it among the dead letters");
-      break;
+  case MG_TASK_PENDING:
+    e->suspect = false;
+    e->sign_ms = now;
+    if (c->phase == MG_PHASE_DRAINING) {
+      char id[MG_TASK_MAX + 1];
+      mg_task_id_make(id, c->epoch, e->seq);
+      const char *ids[] = {id};
+      mg_link_reclaim(c->link, MG_TOKEN_DRAIN, c->run, NULL, ids, 1);
+    }
+    break;
+  case MG_TASK_LEASED:
+    e->suspect = false;
+    e->sign_ms = now;
+    break;
+  case MG_TASK_ABSENT:
+    if (e->suspect) {
+      mg_coord_again(c, e, "the broker no longer has it");
+    } else { /* its answer may have passed the probe: look again when it must have come */
+      e->suspect = true;
+      e->sign_ms = now - c->lease_ms + 2 * c->check_ms;
+    }
+    break;
+  case MG_TASK_DEAD:
+    e->deaths++;
+    e->attempt++;
+    if (e->deaths > c->max_requeue || !c->enable_requeue)
+      mg_coord_give_up(c, e, "workers could not read it and put it among the dead letters", false);
+    else
+      mg_coord_again(c, e, "a worker could not read it and put it among the dead letters");
+    break;
   }
 }
 
@@ -264,14 +270,18 @@ static void check_able(mg_coordinator *c, mg_ms now) {
   const char *who = NULL;
   for (size_t i = 0; i < c->breaker.count; i++) {
     if (!mg_breaker_is_alive(&c->breaker, (int)i)) continue;
-    if (!c->breaker.seen[i].refused) c->able_ms = now;
-    else who = c->breaker.seen[i].name;
+    if (!c->breaker.seen[i].refused)
+      c->able_ms = now;
+    else
+      who = c->breaker.seen[i].name;
   }
   if (now - c->able_ms < c->no_worker_ms) return;
   double seconds = (double)c->no_worker_ms / 1000;
   char text[400];
-  if (who != NULL) (void)snprintf(text, sizeof text, "for %.0f s every worker refused its tasks, the last one %.128s", seconds, who);
-  else (void)snprintf(text, sizeof text, "for %.0f s there was no worker; start one with mguard worker", seconds);
+  if (who != NULL)
+    (void)snprintf(text, sizeof text, "for %.0f s every worker refused its tasks, the last one %.128s", seconds, who);
+  else
+    (void)snprintf(text, sizeof text, "for %.0f s there was no worker; start one with mguard worker", seconds);
   free(c->no_worker);
   c->no_worker = strdup(text);
   mg_coord_over(c);

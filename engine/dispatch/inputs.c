@@ -102,8 +102,10 @@ mg_err mg_inputs_open(mg_inputs **out, const char *path, uint64_t cases, mg_erro
   }
   err = go_to(in, &in->marks[0], 0, e);
 out:
-  if (err == MG_OK) *out = in;
-  else mg_inputs_free(in);
+  if (err == MG_OK)
+    *out = in;
+  else
+    mg_inputs_free(in);
   return err;
 }
 

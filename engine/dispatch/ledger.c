@@ -48,16 +48,20 @@ static void grow(mg_ledger *l) {
 
 mg_entry_out *mg_ledger_add(mg_ledger *l, mg_task_kind kind, uint64_t first, uint32_t count, uint64_t *list) {
   mg_entry_out *e = l->spare;
-  if (e != NULL) l->spare = e->chain;
-  else e = malloc(sizeof *e);
+  if (e != NULL)
+    l->spare = e->chain;
+  else
+    e = malloc(sizeof *e);
   if (e == NULL) return NULL;
   if (l->count >= 2 * l->bucket_count) grow(l);
   *e = (mg_entry_out){.seq = l->next_seq++, .kind = kind, .first = first, .count = count, .list = list, .attempt = 1, .candidate_ran = true, .holder = -1};
   e->chain = l->buckets[bucket(l, e->seq)];
   l->buckets[bucket(l, e->seq)] = e;
   e->prev = l->newest;
-  if (l->newest != NULL) l->newest->next = e;
-  else l->oldest = e;
+  if (l->newest != NULL)
+    l->newest->next = e;
+  else
+    l->oldest = e;
   l->newest = e;
   l->count++;
   if (kind == MG_TASK_COUNT) l->cases += count;
@@ -80,10 +84,14 @@ void mg_ledger_remove(mg_ledger *l, mg_entry_out *e) {
   mg_entry_out **at = &l->buckets[bucket(l, e->seq)];
   while (*at != e) at = &(*at)->chain;
   *at = e->chain;
-  if (e->prev != NULL) e->prev->next = e->next;
-  else l->oldest = e->next;
-  if (e->next != NULL) e->next->prev = e->prev;
-  else l->newest = e->prev;
+  if (e->prev != NULL)
+    e->prev->next = e->next;
+  else
+    l->oldest = e->next;
+  if (e->next != NULL)
+    e->next->prev = e->prev;
+  else
+    l->newest = e->prev;
   l->count--;
   mg_entry_out *other = e->original != 0 ? mg_ledger_find(l, e->original) : e->copy != 0 ? mg_ledger_find(l, e->copy) : NULL;
   bool counts = e->kind == MG_TASK_COUNT;
@@ -103,8 +111,8 @@ void mg_ledger_remove(mg_ledger *l, mg_entry_out *e) {
 }
 
 void mg_ledger_answer(mg_ledger *l, mg_entry_out *e, const mg_digest *digest) {
-  l->answered[e->seq % ANSWERED] = (mg_answered){
-      .seq = e->seq, .first = e->first, .count = e->count, .compare = digest != NULL, .digest = digest == NULL ? (mg_digest){0} : *digest};
+  l->answered[e->seq % ANSWERED] =
+      (mg_answered){.seq = e->seq, .first = e->first, .count = e->count, .compare = digest != NULL, .digest = digest == NULL ? (mg_digest){0} : *digest};
   mg_ledger_remove(l, e);
 }
 
@@ -113,9 +121,7 @@ const mg_answered *mg_ledger_answered(const mg_ledger *l, uint64_t seq) {
   return a->seq == seq && seq != 0 ? a : NULL;
 }
 
-void mg_task_id_make(char out[MG_TASK_MAX + 1], uint32_t epoch, uint64_t seq) {
-  (void)snprintf(out, MG_TASK_MAX + 1, "%" PRIu32 ".%" PRIu64, epoch, seq);
-}
+void mg_task_id_make(char out[MG_TASK_MAX + 1], uint32_t epoch, uint64_t seq) { (void)snprintf(out, MG_TASK_MAX + 1, "%" PRIu32 ".%" PRIu64, epoch, seq); }
 
 bool mg_task_id_parse(const char *id, uint32_t *epoch, uint64_t *seq) {
   char *end;

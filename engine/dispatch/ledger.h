@@ -14,26 +14,26 @@
 typedef struct mg_entry_out {
   uint64_t seq; /* the id is "epoch.seq" */
   mg_task_kind kind;
-  uint64_t first;  /* kind COUNT: cases first .. first + count - 1 */
+  uint64_t first; /* kind COUNT: cases first .. first + count - 1 */
   uint32_t count;
-  uint64_t *list;  /* kind REPEAT: count case numbers, owned */
+  uint64_t *list; /* kind REPEAT: count case numbers, owned */
   uint32_t attempt;
-  uint32_t losses;   /* holders that had begun it and vanished; what decides over splitting and giving up */
-  uint32_t vanishes; /* holders that vanished, begun or not */
-  uint32_t deaths;   /* times it was found among the dead letters without our doing */
+  uint32_t losses;         /* holders that had begun it and vanished; what decides over splitting and giving up */
+  uint32_t vanishes;       /* holders that vanished, begun or not */
+  uint32_t deaths;         /* times it was found among the dead letters without our doing */
   uint64_t original, copy; /* seq of the entry this is a copy of, and of the copy of this; 0: none */
   bool published;
-  bool off_queue;  /* the broker no longer has it, but a live worker still names it */
-  bool suspect;    /* a probe did not find it; a second one that does not decides */
-  bool begun;      /* the last beat that named it said that an executor is at it */
-  bool refused;    /* some worker gave it back */
-  bool candidate_ran; /* every attempt that was lost was lost while the candidate ran */
-  uint64_t at_case;    /* begun: the case */
-  bool candidate_at;   /* begun: it is the candidate that runs */
-  int holder;          /* the worker that named it last; -1: nobody yet */
-  mg_ms sent_ms;       /* published last */
-  mg_ms first_ms;      /* published first */
-  mg_ms sign_ms;       /* last sign of it: published, named by a beat, found by a probe */
+  bool off_queue;                           /* the broker no longer has it, but a live worker still names it */
+  bool suspect;                             /* a probe did not find it; a second one that does not decides */
+  bool begun;                               /* the last beat that named it said that an executor is at it */
+  bool refused;                             /* some worker gave it back */
+  bool candidate_ran;                       /* every attempt that was lost was lost while the candidate ran */
+  uint64_t at_case;                         /* begun: the case */
+  bool candidate_at;                        /* begun: it is the candidate that runs */
+  int holder;                               /* the worker that named it last; -1: nobody yet */
+  mg_ms sent_ms;                            /* published last */
+  mg_ms first_ms;                           /* published first */
+  mg_ms sign_ms;                            /* last sign of it: published, named by a beat, found by a probe */
   struct mg_entry_out *chain, *next, *prev; /* the ledger's own */
 } mg_entry_out;
 
@@ -50,7 +50,7 @@ typedef struct mg_ledger {
   mg_entry_out *oldest, *newest; /* in the order they were made */
   mg_entry_out *spare;           /* freed entries, chained */
   uint64_t next_seq;
-  uint64_t cases; /* of all entries of kind COUNT, copies not counted */
+  uint64_t cases;        /* of all entries of kind COUNT, copies not counted */
   mg_answered *answered; /* a ring, place seq % size */
 } mg_ledger;
 

@@ -26,15 +26,15 @@ static void deliver(mg_link *l, const mg_parcel *p, const mg_item *i) {
   if (ev.from == NULL) ev.from = "";
   mg_slice body = mg_parcel_body_of(p, i);
   switch (ev.kind) {
-    case MG_EV_DEPTH: memcpy(&ev.depth, body.data, sizeof ev.depth); break;
-    case MG_EV_CONTROL: memcpy(&ev.control, body.data, sizeof ev.control); break;
-    case MG_EV_TASK:
-      uv_mutex_lock(&l->lock);
-      atomic_fetch_sub(&l->undelivered, 1);
-      uv_mutex_unlock(&l->lock);
-      ev.body = body;
-      break;
-    default: ev.body = body; break;
+  case MG_EV_DEPTH: memcpy(&ev.depth, body.data, sizeof ev.depth); break;
+  case MG_EV_CONTROL: memcpy(&ev.control, body.data, sizeof ev.control); break;
+  case MG_EV_TASK:
+    uv_mutex_lock(&l->lock);
+    atomic_fetch_sub(&l->undelivered, 1);
+    uv_mutex_unlock(&l->lock);
+    ev.body = body;
+    break;
+  default: ev.body = body; break;
   }
   l->config.event(l->config.owner, &ev);
 }
@@ -202,8 +202,7 @@ void mg_link_set_beat(mg_link *l, mg_slice beat, bool send_now) {
 
 /* --- coordinator --- */
 
-static mg_err publish(mg_link *l, mg_job_kind kind, uint64_t token, const char *run, const char *task, uint32_t attempt, mg_slice body,
-                      const char *why) {
+static mg_err publish(mg_link *l, mg_job_kind kind, uint64_t token, const char *run, const char *task, uint32_t attempt, mg_slice body, const char *why) {
   if (atomic_load(&l->backlog) >= MG_LINK_JOBS_MAX) return MG_AGAIN;
   mg_item *i = open_job(l, kind, token);
   if (i == NULL) return MG_NOMEM;

@@ -19,23 +19,23 @@
 typedef struct mg_link mg_link;
 
 typedef enum mg_link_event_kind {
-  MG_EV_CONNECTED,   /* text: what was reached; after a gap: reconnects counts it */
+  MG_EV_CONNECTED,    /* text: what was reached; after a gap: reconnects counts it */
   MG_EV_DISCONNECTED, /* text: why */
-  MG_EV_FAILED,      /* text: cannot be mended, or retry_for_ms is over; the link does nothing more */
-  MG_EV_TASK,        /* worker: a task whose frame opened; body is the encoded mg_task, lease its receipt */
-  MG_EV_BAD_MESSAGE, /* text: a message that could not be read was dead-lettered or given back; for the log and the counter */
-  MG_EV_CONTROL,     /* control */
-  MG_EV_SETTLED,     /* worker: the result is published and the task settled; token, err (MG_LOST: the lease had gone, the result may still count) */
-  MG_EV_LEASE_LOST,  /* worker: token's task is no longer ours; run on or drop it, the result may still count */
-  MG_EV_RESULT,      /* coordinator: body is the encoded mg_result; settle it by mg_link_settle_result(token) once recorded */
-  MG_EV_BEAT,        /* coordinator: body is the encoded mg_beat, from; stamped with at_ms on arrival */
-  MG_EV_PUBLISHED,   /* coordinator: token's task is on the queue, or err and text say why not */
-  MG_EV_RECLAIMED,   /* coordinator: task id in text, attempt, from = the worker that held it; one event a task */
+  MG_EV_FAILED,       /* text: cannot be mended, or retry_for_ms is over; the link does nothing more */
+  MG_EV_TASK,         /* worker: a task whose frame opened; body is the encoded mg_task, lease its receipt */
+  MG_EV_BAD_MESSAGE,  /* text: a message that could not be read was dead-lettered or given back; for the log and the counter */
+  MG_EV_CONTROL,      /* control */
+  MG_EV_SETTLED,      /* worker: the result is published and the task settled; token, err (MG_LOST: the lease had gone, the result may still count) */
+  MG_EV_LEASE_LOST,   /* worker: token's task is no longer ours; run on or drop it, the result may still count */
+  MG_EV_RESULT,       /* coordinator: body is the encoded mg_result; settle it by mg_link_settle_result(token) once recorded */
+  MG_EV_BEAT,         /* coordinator: body is the encoded mg_beat, from; stamped with at_ms on arrival */
+  MG_EV_PUBLISHED,    /* coordinator: token's task is on the queue, or err and text say why not */
+  MG_EV_RECLAIMED,    /* coordinator: task id in text, attempt, from = the worker that held it; one event a task */
   MG_EV_RECLAIM_DONE, /* coordinator: the reclaim with this token is over */
-  MG_EV_PROBED,      /* coordinator: task id in text, state */
-  MG_EV_DEPTH,       /* depth */
-  MG_EV_TROUBLE,     /* text: the broker refused a call that will be tried again (it is out of memory, loading, busy) */
-  MG_EV_STOPPED      /* after mg_link_stop: everything given was done, or given up at its deadline */
+  MG_EV_PROBED,       /* coordinator: task id in text, state */
+  MG_EV_DEPTH,        /* depth */
+  MG_EV_TROUBLE,      /* text: the broker refused a call that will be tried again (it is out of memory, loading, busy) */
+  MG_EV_STOPPED       /* after mg_link_stop: everything given was done, or given up at its deadline */
 } mg_link_event_kind;
 
 typedef struct mg_link_event {
@@ -55,11 +55,11 @@ typedef struct mg_link_config {
   const mg_backend_ops *backend;
   mg_backend_config open; /* wake_fd is the link's own; strings and options borrowed while it lives */
   mg_codec codec;
-  bool worker;                 /* which of the two loops */
+  bool worker; /* which of the two loops */
   mg_ms lease_ms, beat_every_ms, beat_ttl_ms, poll_ms, check_every_ms /* coordinator: beats and reclaim */, retry_for_ms, tick_limit_ms;
-  mg_ms max_task_ms;           /* worker: never extend a lease beyond this; 0: no limit */
+  mg_ms max_task_ms;                                   /* worker: never extend a lease beyond this; 0: no limit */
   void (*event)(void *owner, const mg_link_event *ev); /* on the loop's thread; valid during the call */
-  void (*drained)(void *owner); /* after the events that stood there were handed over; may be NULL */
+  void (*drained)(void *owner);                        /* after the events that stood there were handed over; may be NULL */
   void *owner;
 } mg_link_config;
 
@@ -67,8 +67,8 @@ mg_err mg_link_start(mg_link **out, uv_loop_t *loop, const mg_link_config *confi
 void mg_link_tick(mg_link *l); /* main says that it lives; call at least each second */
 
 /* Worker side (loop thread). A token names a held task: it is given in MG_EV_TASK and free after MG_EV_SETTLED. */
-void mg_link_want(mg_link *l, size_t tasks);               /* how many more may be fetched now */
-void mg_link_skip_run(mg_link *l, const char *run, mg_ms for_ms); /* do not claim that run for a while */
+void mg_link_want(mg_link *l, size_t tasks);                                                                 /* how many more may be fetched now */
+void mg_link_skip_run(mg_link *l, const char *run, mg_ms for_ms);                                            /* do not claim that run for a while */
 mg_err mg_link_finish(mg_link *l, uint64_t token, const char *run, mg_slice result /* encoded mg_result */); /* publish, then ack */
 mg_err mg_link_give_back(mg_link *l, uint64_t token, mg_ms delay_ms, mg_slice result /* empty, or a refusal to publish */, const char *run);
 mg_err mg_link_dead_letter(mg_link *l, uint64_t token, const char *why);

@@ -197,14 +197,13 @@ static mg_err depth(mg_link *l, const mg_item *job, mg_error *e) {
 static mg_err ask(mg_link *l, const mg_item *job, mg_error *e) {
   size_t removed = 0;
   switch ((mg_job_kind)job->kind) {
-    case MG_JOB_RECLAIM: return reclaim(l, job, e);
-    case MG_JOB_PROBE: return probe(l, job, e);
-    case MG_JOB_CONTROL: return control(l, job, e);
-    case MG_JOB_DEPTH: return depth(l, job, e);
-    case MG_JOB_QUARANTINE:
-      return BACKEND(l)->quarantine(l->backend, mg_parcel_text_at(&l->work, job->text), job->flag, job->ms, mg_link_call_until(l), e);
-    case MG_JOB_PURGE: return BACKEND(l)->purge_run(l->backend, mg_parcel_text_at(&l->work, job->run), mg_link_call_until(l), &removed, e);
-    default: return MG_UNSUPPORTED;
+  case MG_JOB_RECLAIM: return reclaim(l, job, e);
+  case MG_JOB_PROBE: return probe(l, job, e);
+  case MG_JOB_CONTROL: return control(l, job, e);
+  case MG_JOB_DEPTH: return depth(l, job, e);
+  case MG_JOB_QUARANTINE: return BACKEND(l)->quarantine(l->backend, mg_parcel_text_at(&l->work, job->text), job->flag, job->ms, mg_link_call_until(l), e);
+  case MG_JOB_PURGE: return BACKEND(l)->purge_run(l->backend, mg_parcel_text_at(&l->work, job->run), mg_link_call_until(l), &removed, e);
+  default: return MG_UNSUPPORTED;
   }
 }
 
@@ -216,8 +215,10 @@ static bool ask_all(mg_link *l) {
     mg_error e = {0};
     mg_err err = mg_link_outcome(l, ask(l, job, &e), &e);
     if (err == MG_CONN) return false;
-    if (passing(err)) job->due = mg_now_ms() + MG_LINK_RETRY_MS;
-    else mg_link_job_done(l, job);
+    if (passing(err))
+      job->due = mg_now_ms() + MG_LINK_RETRY_MS;
+    else
+      mg_link_job_done(l, job);
   }
   return true;
 }

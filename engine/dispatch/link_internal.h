@@ -24,10 +24,10 @@ typedef enum mg_job_kind {
 } mg_job_kind;
 
 enum {
-  MG_LINK_CALL_ITEMS = 1024,         /* most entries of one call */
-  MG_LINK_EVENTS_MAX = 8192,         /* events up that stop the fetching */
+  MG_LINK_CALL_ITEMS = 1024, /* most entries of one call */
+  MG_LINK_EVENTS_MAX = 8192, /* events up that stop the fetching */
   MG_LINK_EVENT_BYTES_MAX = 64 << 20,
-  MG_LINK_JOBS_MAX = 1 << 20,        /* jobs down beyond which mg_link_publish says MG_AGAIN */
+  MG_LINK_JOBS_MAX = 1 << 20, /* jobs down beyond which mg_link_publish says MG_AGAIN */
   MG_LINK_BACKOFF_MIN_MS = 50,
   MG_LINK_BACKOFF_MAX_MS = 5000,
   MG_LINK_RETRY_MS = 200, /* an entry that the broker refused for now */
@@ -69,7 +69,7 @@ struct mg_link {
 
   uv_mutex_t lock; /* guards what follows up to the next heading */
   mg_parcel inbox, outbox;
-  mg_buf beat;     /* as given by the worker */
+  mg_buf beat; /* as given by the worker */
   bool beat_given, beat_now;
   bool stopping;
   mg_ms stop_by;
@@ -99,11 +99,11 @@ struct mg_link {
   mg_settle settles[MG_LINK_CALL_ITEMS];
   size_t picked[MG_LINK_CALL_ITEMS], at[MG_LINK_CALL_ITEMS + 1]; /* index of the job behind an entry; where its frame begins */
   mg_batch batch;
-  uint32_t timeouts;      /* calls in a row that met their deadline */
-  uint64_t good_calls;    /* on this connection */
+  uint32_t timeouts;   /* calls in a row that met their deadline */
+  uint64_t good_calls; /* on this connection */
   mg_ms backoff_ms;
-  uint32_t give_backs;    /* messages in a row that could not be read */
-  mg_ms fetch_after;      /* not before, where the broker keeps no delay of a task given back */
+  uint32_t give_backs; /* messages in a row that could not be read */
+  mg_ms fetch_after;   /* not before, where the broker keeps no delay of a task given back */
   mg_skip skipping[MG_LINK_SKIPS];
   const char *skip_names[MG_LINK_SKIPS];
   bool failed, stop_seen;
@@ -123,12 +123,12 @@ void mg_link_down(mg_link *l, const mg_error *why);
 mg_err mg_link_outcome(mg_link *l, mg_err err, mg_error *e);
 mg_ms mg_link_call_until(const mg_link *l);
 mg_ms mg_link_wait_until(const mg_link *l, mg_ms now); /* the earliest of what is due */
-void mg_link_trouble(mg_link *l, const char *text); /* says it, but not each time */
+void mg_link_trouble(mg_link *l, const char *text);    /* says it, but not each time */
 void mg_link_job_done(mg_link *l, mg_item *job);
 void mg_link_sweep(mg_link *l); /* drops the jobs that are done */
 mg_item *mg_link_say(mg_link *l, mg_link_event_kind kind, const char *text);
-void mg_link_flush(mg_link *l); /* hands the events to main */
-bool mg_link_room(mg_link *l);  /* may more be fetched? */
+void mg_link_flush(mg_link *l);                              /* hands the events to main */
+bool mg_link_room(mg_link *l);                               /* may more be fetched? */
 mg_err mg_link_seal(mg_link *l, mg_slice body, mg_error *e); /* appends to frames */
 
 uint64_t mg_link_hold(mg_link *l, mg_lease *lease); /* 0 where memory ended */

@@ -116,20 +116,20 @@ void mg_link_down(mg_link *l, const mg_error *why) {
 
 mg_err mg_link_outcome(mg_link *l, mg_err err, mg_error *e) {
   switch (err) {
-    case MG_OK:
-      l->timeouts = 0;
-      l->good_calls++;
-      return MG_OK;
-    case MG_CONN: mg_link_down(l, e); return MG_CONN;
-    case MG_TIMEOUT:
-      if (++l->timeouts < TIMEOUTS_MAX) return MG_TIMEOUT;
-      mg_link_down(l, e);
-      return MG_CONN;
-    case MG_AGAIN:
-    case MG_NOMEM: mg_link_trouble(l, e->text); return MG_AGAIN;
-    case MG_FATAL:
-    case MG_ARG: fail(l, e->text); return err;
-    default: return err;
+  case MG_OK:
+    l->timeouts = 0;
+    l->good_calls++;
+    return MG_OK;
+  case MG_CONN: mg_link_down(l, e); return MG_CONN;
+  case MG_TIMEOUT:
+    if (++l->timeouts < TIMEOUTS_MAX) return MG_TIMEOUT;
+    mg_link_down(l, e);
+    return MG_CONN;
+  case MG_AGAIN:
+  case MG_NOMEM: mg_link_trouble(l, e->text); return MG_AGAIN;
+  case MG_FATAL:
+  case MG_ARG: fail(l, e->text); return err;
+  default: return err;
   }
 }
 
@@ -140,9 +140,7 @@ static void rest(mg_link *l, mg_ms until) {
   (void)poll(&p, 1, mg_until_ms(until));
 }
 
-static mg_ms jittered(mg_link *l, mg_ms wait) {
-  return wait / 2 + (mg_ms)(rand_r(&l->jitter) % (unsigned)(wait / 2 + 1));
-}
+static mg_ms jittered(mg_link *l, mg_ms wait) { return wait / 2 + (mg_ms)(rand_r(&l->jitter) % (unsigned)(wait / 2 + 1)); }
 
 /* Whether the stop leaves no more time, or nothing to do. */
 static bool over(const mg_link *l) {
@@ -170,8 +168,10 @@ bool mg_link_up(mg_link *l) {
   bool first = l->outage_since == 0;
   mg_ms connect_ms = (mg_ms)(1000 * mg_options_real(l->config.open.options, "connection.connect_timeout_seconds", 10));
   /* A connection that was opened and never served a call is no better than one that was refused. */
-  if (first || l->good_calls > 0) l->backoff_ms = MG_LINK_BACKOFF_MIN_MS;
-  else if (!back_off(l)) return false;
+  if (first || l->good_calls > 0)
+    l->backoff_ms = MG_LINK_BACKOFF_MIN_MS;
+  else if (!back_off(l))
+    return false;
   while (l->backend == NULL) {
     mg_error e = {0};
     mg_err err = l->config.backend->open(&l->backend, &l->config.open, mg_now_ms() + connect_ms, &e);
@@ -319,8 +319,10 @@ void mg_link_main(void *arg) {
       continue;
     }
     if (l->backend == NULL && !mg_link_up(l)) continue;
-    if (l->config.worker) mg_link_worker_turn(l);
-    else mg_link_coordinator_turn(l);
+    if (l->config.worker)
+      mg_link_worker_turn(l);
+    else
+      mg_link_coordinator_turn(l);
     mg_link_sweep(l);
     mg_link_flush(l);
   }

@@ -61,10 +61,8 @@ static bool publish_batch(mg_link *l, size_t count) {
   for (size_t k = 0; k < n; k++) {
     const mg_item *job = &l->work.items[l->picked[k]];
     const mg_held *h = mg_link_held(l, job->token);
-    l->publishes[k] = (mg_publish){.run = mg_parcel_text_at(&l->work, job->run),
-                                   .task = h->task,
-                                   .attempt = h->attempt,
-                                   .body = {l->frames.data + l->at[k], l->at[k + 1] - l->at[k]}};
+    l->publishes[k] = (mg_publish){
+        .run = mg_parcel_text_at(&l->work, job->run), .task = h->task, .attempt = h->attempt, .body = {l->frames.data + l->at[k], l->at[k + 1] - l->at[k]}};
   }
   mg_err whole = mg_link_outcome(l, BACKEND(l)->publish_results(l->backend, l->publishes, n, mg_link_call_until(l), &e), &e);
   if (whole == MG_CONN) return false;
@@ -112,8 +110,10 @@ static bool settle_batch(mg_link *l, mg_settle_call call, size_t count) {
   for (size_t k = 0; k < count; k++) {
     mg_item *job = &l->work.items[l->picked[k]];
     mg_err err = whole == MG_OK ? l->settles[k].err : whole;
-    if (passing(err)) job->due = retry;
-    else say_settled(l, job, err);
+    if (passing(err))
+      job->due = retry;
+    else
+      say_settled(l, job, err);
   }
   return true;
 }
@@ -346,8 +346,11 @@ static void fetch(mg_link *l) {
     (void)mg_link_outcome(l, BACKEND(l)->service(l->backend, until, &e), &e);
     return;
   }
-  mg_fetch how = {.max = want < MG_LINK_CALL_ITEMS ? want : MG_LINK_CALL_ITEMS, .lease_ms = l->config.lease_ms, .until = until,
-                  .skip_runs = l->skip_names, .skip_count = copy_skips(l, now)};
+  mg_fetch how = {.max = want < MG_LINK_CALL_ITEMS ? want : MG_LINK_CALL_ITEMS,
+                  .lease_ms = l->config.lease_ms,
+                  .until = until,
+                  .skip_runs = l->skip_names,
+                  .skip_count = copy_skips(l, now)};
   mg_batch_clear(&l->batch);
   mg_err err = mg_link_outcome(l, BACKEND(l)->fetch_tasks(l->backend, &how, &l->batch, &e), &e);
   size_t taken = 0;

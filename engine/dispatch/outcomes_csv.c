@@ -66,10 +66,14 @@ mg_err mg_outcomes_csv_open(mg_outcomes_csv **out, const char *path, const mg_cl
   o->path = strdup(path);
   o->partial = joined(path, ".part");
   o->fd = open_unlinked(path);
-  if (o->path == NULL || o->partial == NULL) err = mg_fail(e, MG_NOMEM, "no memory for the outcomes of %s", path);
-  else if (o->fd < 0) err = mg_fail_errno(e, MG_ARG, errno, "outcomes cannot be written to %s", path);
-  if (err == MG_OK) *out = o;
-  else mg_outcomes_csv_free(o);
+  if (o->path == NULL || o->partial == NULL)
+    err = mg_fail(e, MG_NOMEM, "no memory for the outcomes of %s", path);
+  else if (o->fd < 0)
+    err = mg_fail_errno(e, MG_ARG, errno, "outcomes cannot be written to %s", path);
+  if (err == MG_OK)
+    *out = o;
+  else
+    mg_outcomes_csv_free(o);
   return err;
 }
 

@@ -41,9 +41,7 @@ size_t mg_parcel_body(mg_parcel *p, const void *data, size_t len) {
   return p->bytes.failed ? 0 : at;
 }
 
-size_t mg_parcel_text(mg_parcel *p, const char *text) {
-  return text == NULL ? 0 : mg_parcel_body(p, text, strlen(text) + 1);
-}
+size_t mg_parcel_text(mg_parcel *p, const char *text) { return text == NULL ? 0 : mg_parcel_body(p, text, strlen(text) + 1); }
 
 size_t mg_parcel_run(mg_parcel *p, const char *run) {
   if (run == NULL) return 0;
@@ -51,9 +49,7 @@ size_t mg_parcel_run(mg_parcel *p, const char *run) {
   return p->last_run = mg_parcel_text(p, run);
 }
 
-const char *mg_parcel_text_at(const mg_parcel *p, size_t place) {
-  return place == 0 ? NULL : (const char *)p->bytes.data + place;
-}
+const char *mg_parcel_text_at(const mg_parcel *p, size_t place) { return place == 0 ? NULL : (const char *)p->bytes.data + place; }
 
 mg_slice mg_parcel_body_of(const mg_parcel *p, const mg_item *i) {
   if (i->body_len == 0) return (mg_slice){0};

@@ -20,11 +20,11 @@ typedef struct mg_item {
   uint32_t attempt;
   int state;
   bool flag, done;
-  mg_ms ms;                       /* a delay, a time to live, or a stamp */
-  mg_ms due;                      /* not before */
-  size_t run, task, text;         /* places of NUL-terminated texts */
-  size_t body, body_len;          /* place of bytes */
-  size_t count;                   /* entries in body, where it is a list */
+  mg_ms ms;               /* a delay, a time to live, or a stamp */
+  mg_ms due;              /* not before */
+  size_t run, task, text; /* places of NUL-terminated texts */
+  size_t body, body_len;  /* place of bytes */
+  size_t count;           /* entries in body, where it is a list */
 } mg_item;
 
 typedef struct mg_parcel {

@@ -32,9 +32,7 @@ void mg_violations_fini(mg_violations *s) {
   }
 }
 
-static bool before(bool shared, uint64_t case_number, const mg_stored_violation *v) {
-  return shared != v->shared ? !shared : case_number < v->case_number;
-}
+static bool before(bool shared, uint64_t case_number, const mg_stored_violation *v) { return shared != v->shared ? !shared : case_number < v->case_number; }
 
 static char *copy(mg_slice text) {
   if (text.data == NULL) return NULL;
@@ -73,8 +71,7 @@ static void keep(mg_violations *s, const mg_first *first, mg_role role, int clau
   size_t at = n;
   while (at > 0 && before(shared, first->case_number, &list[at - 1].v)) at--;
   memmove(list + at + 1, list + at, (n - at) * sizeof *list);
-  list[at] = (mg_kept){.first = *first,
-                       .v = {.case_number = first->case_number, .role = role, .clause = clause, .shared = shared, .reproduced = -1}};
+  list[at] = (mg_kept){.first = *first, .v = {.case_number = first->case_number, .role = role, .clause = clause, .shared = shared, .reproduced = -1}};
   add_texts(&list[at].v, index, texts, text_count);
 }
 

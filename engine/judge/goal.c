@@ -11,20 +11,20 @@
 
 const char *mg_goal_name(mg_goal_kind k) {
   switch (k) {
-    case MG_NONINFERIORITY: return "noninferiority";
-    case MG_SUPERIORITY: return "superiority";
-    case MG_EQUIVALENCE: return "equivalence";
-    case MG_ABSOLUTE: return "absolute";
+  case MG_NONINFERIORITY: return "noninferiority";
+  case MG_SUPERIORITY: return "superiority";
+  case MG_EQUIVALENCE: return "equivalence";
+  case MG_ABSOLUTE: return "absolute";
   }
   return "unknown";
 }
 
 const char *mg_verdict_name(mg_verdict v) {
   switch (v) {
-    case MG_ADOPT: return "adopt";
-    case MG_REJECT: return "reject";
-    case MG_INCONCLUSIVE: return "inconclusive";
-    case MG_INVALID: return "invalid";
+  case MG_ADOPT: return "adopt";
+  case MG_REJECT: return "reject";
+  case MG_INCONCLUSIVE: return "inconclusive";
+  case MG_INVALID: return "invalid";
   }
   return "unknown";
 }
@@ -65,9 +65,7 @@ static mg_words short_percent(double share, bool sign) {
 
 static int decimals_for(uint64_t n) { return n <= 20000 ? 1 : n <= 1000000 ? 2 : 3; }
 
-static bool hides(double value, double bound, int decimals) {
-  return value != bound && fabs(100 * (value - bound)) < 0.5 * pow(10, -decimals);
-}
+static bool hides(double value, double bound, int decimals) { return value != bound && fabs(100 * (value - bound)) < 0.5 * pow(10, -decimals); }
 
 /* As many decimals as it takes to tell the ends of an interval from the bounds it is compared with, and from nothing. */
 static int decimals_apart(int decimals, mg_interval i, const double *bounds, int count) {
@@ -101,12 +99,12 @@ typedef enum mg_side { MG_RIGHT, MG_WRONG, MG_ACROSS } mg_side;
 static mg_side side_of(const mg_goal *g, mg_interval i) {
   double m = g->margin;
   switch (g->kind) {
-    case MG_SUPERIORITY: return i.low > m ? MG_RIGHT : i.high < m ? MG_WRONG : MG_ACROSS;
-    case MG_EQUIVALENCE:
-      if (i.low > -m && i.high < m) return MG_RIGHT;
-      return i.high < -m || i.low > m ? MG_WRONG : MG_ACROSS;
-    case MG_ABSOLUTE: return i.low >= g->min_pass_rate ? MG_RIGHT : i.high < g->min_pass_rate ? MG_WRONG : MG_ACROSS;
-    case MG_NONINFERIORITY: break;
+  case MG_SUPERIORITY: return i.low > m ? MG_RIGHT : i.high < m ? MG_WRONG : MG_ACROSS;
+  case MG_EQUIVALENCE:
+    if (i.low > -m && i.high < m) return MG_RIGHT;
+    return i.high < -m || i.low > m ? MG_WRONG : MG_ACROSS;
+  case MG_ABSOLUTE: return i.low >= g->min_pass_rate ? MG_RIGHT : i.high < g->min_pass_rate ? MG_WRONG : MG_ACROSS;
+  case MG_NONINFERIORITY: break;
   }
   return i.low > -m ? MG_RIGHT : i.high < -m ? MG_WRONG : MG_ACROSS;
 }
@@ -117,9 +115,7 @@ static mg_side side_of_rate(const mg_goal *g, uint64_t passes, uint64_t n, mg_in
   return side_of(g, i);
 }
 
-static uint64_t scaled(uint64_t part, uint64_t n, uint64_t to) {
-  return (uint64_t)((double)part / (double)n * (double)to + 0.5);
-}
+static uint64_t scaled(uint64_t part, uint64_t n, uint64_t to) { return (uint64_t)((double)part / (double)n * (double)to + 0.5); }
 
 typedef struct mg_sample {
   const mg_goal *goal;
@@ -135,9 +131,7 @@ static bool decided_at(const mg_sample *s, uint64_t n) {
     return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, level)) != MG_ACROSS;
   }
   uint64_t now = mg_pairs_total(&s->pairs);
-  mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n),
-                .cand_only = scaled(s->pairs.cand_only, now, n),
-                .neither = scaled(s->pairs.neither, now, n)};
+  mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n), .cand_only = scaled(s->pairs.cand_only, now, n), .neither = scaled(s->pairs.neither, now, n)};
   uint64_t rest = p.base_only + p.cand_only + p.neither;
   p.both = rest < n ? n - rest : 0;
   return side_of(s->goal, mg_tango(&p, level)) != MG_ACROSS;
@@ -153,8 +147,10 @@ static uint64_t deciding_n(const mg_sample *s, uint64_t now) {
   }
   while (high - low > 1 && high - low > high / 2000) {
     uint64_t middle = low + (high - low) / 2;
-    if (decided_at(s, middle)) high = middle;
-    else low = middle;
+    if (decided_at(s, middle))
+      high = middle;
+    else
+      low = middle;
   }
   if (high < 10000) return high;
   uint64_t unit = 1; /* three digits are all that such a forecast is worth */
@@ -164,8 +160,10 @@ static uint64_t deciding_n(const mg_sample *s, uint64_t now) {
 
 static void say_what_would_decide(char *out, size_t size, const mg_sample *s, uint64_t now, const char *things) {
   uint64_t n = deciding_n(s, now);
-  if (n == NEVER_DECIDES) (void)snprintf(out, size, "; at these rates no number of %s would decide", things);
-  else (void)snprintf(out, size, "; at these rates %s %s would decide", count_words(n).text, things);
+  if (n == NEVER_DECIDES)
+    (void)snprintf(out, size, "; at these rates no number of %s would decide", things);
+  else
+    (void)snprintf(out, size, "; at these rates %s %s would decide", count_words(n).text, things);
 }
 
 static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal *g) {
@@ -178,19 +176,18 @@ static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal 
   char where[120], more[120] = "";
   if (g->kind == MG_EQUIVALENCE) {
     (void)snprintf(where, sizeof where, "%s the margins of %s and %s",
-                   side == MG_RIGHT ? "lies within" : side == MG_WRONG ? "lies outside" : "crosses", at.text,
-                   short_percent(bounds[1], true).text);
+                   side == MG_RIGHT   ? "lies within"
+                   : side == MG_WRONG ? "lies outside"
+                                      : "crosses",
+                   at.text, short_percent(bounds[1], true).text);
   } else {
-    (void)snprintf(where, sizeof where, "%s the margin of %s",
-                   side == MG_RIGHT ? "lies above" : side == MG_WRONG ? "lies below" : "contains", at.text);
+    (void)snprintf(where, sizeof where, "%s the margin of %s", side == MG_RIGHT ? "lies above" : side == MG_WRONG ? "lies below" : "contains", at.text);
   }
   mg_sample s = {.goal = g, .paired = true, .pairs = t->pairs};
   if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "pairs");
-  add_reason(j,
-             "candidate passes %s of %s pairs, baseline %s; the %s interval of the difference, %s to %s, %s%s",
-             rate_words(j->rate[MG_CANDIDATE], n).text, count_words(n).text,
-             rate_words(j->rate[MG_BASELINE], n).text, short_percent(1 - g->alpha, false).text,
-             percent_words(i.low, d, true).text, percent_words(i.high, d, true).text, where, more);
+  add_reason(j, "candidate passes %s of %s pairs, baseline %s; the %s interval of the difference, %s to %s, %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
+             count_words(n).text, rate_words(j->rate[MG_BASELINE], n).text, short_percent(1 - g->alpha, false).text, percent_words(i.low, d, true).text,
+             percent_words(i.high, d, true).text, where, more);
   return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
 }
 
@@ -198,19 +195,18 @@ static mg_verdict judge_rate(mg_judgement *j, uint64_t passes, uint64_t n, const
   mg_interval i = j->rate_interval[MG_CANDIDATE];
   mg_side side = side_of_rate(g, passes, n, i);
   if (g->min_pass_rate >= 1) {
-    add_reason(j, "candidate passes %s of %s cases; the goal is every one", count_words(passes).text,
-               count_words(n).text);
+    add_reason(j, "candidate passes %s of %s cases; the goal is every one", count_words(passes).text, count_words(n).text);
     return side == MG_RIGHT ? MG_ADOPT : MG_REJECT;
   }
   int d = decimals_apart(decimals_for(n), i, &g->min_pass_rate, 1);
   char more[120] = "";
   mg_sample s = {.goal = g, .passes = passes, .n = n};
   if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "cases");
-  add_reason(j, "candidate passes %s of %s cases; the %s interval, %s to %s, %s the wanted pass rate of %s%s",
-             rate_words(j->rate[MG_CANDIDATE], n).text, count_words(n).text,
-             short_percent(1 - g->alpha, false).text, percent_words(i.low, d, false).text,
-             percent_words(i.high, d, false).text,
-             side == MG_RIGHT ? "does not fall below" : side == MG_WRONG ? "lies below" : "contains",
+  add_reason(j, "candidate passes %s of %s cases; the %s interval, %s to %s, %s the wanted pass rate of %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
+             count_words(n).text, short_percent(1 - g->alpha, false).text, percent_words(i.low, d, false).text, percent_words(i.high, d, false).text,
+             side == MG_RIGHT   ? "does not fall below"
+             : side == MG_WRONG ? "lies below"
+                                : "contains",
              short_percent(g->min_pass_rate, false).text, more);
   return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
 }
@@ -220,9 +216,9 @@ static mg_verdict judge_rate(mg_judgement *j, uint64_t passes, uint64_t n, const
 static uint64_t hard_violations(const mg_tally *t, const mg_facts *f, int clause) {
   const mg_clause_count *c = &t->clauses[clause];
   switch (f->clauses[clause].mode) {
-    case MG_MODE_ABSOLUTE: return c->candidate_only + c->both;
-    case MG_MODE_HARD: return c->candidate_only;
-    case MG_MODE_SOFT: break;
+  case MG_MODE_ABSOLUTE: return c->candidate_only + c->both;
+  case MG_MODE_HARD: return c->candidate_only;
+  case MG_MODE_SOFT: break;
   }
   return 0;
 }
@@ -236,9 +232,8 @@ static bool say_reproduced(mg_judgement *j, const mg_tally *t, const mg_facts *f
     bool shared = f->has_baseline && f->clauses[i].mode == MG_MODE_HARD;
     char gone[64] = "";
     if (f->vanished[i] > 0) (void)snprintf(gone, sizeof gone, ", and %u did not", f->vanished[i]);
-    add_reason(j, "candidate violates \"%s\" in %s case%s%s; %u of those that were run again did so again%s",
-               f->clauses[i].name, count_words(n).text, n == 1 ? "" : "s",
-               shared ? n == 1 ? " where baseline does not" : ", in none of which baseline does" : "", f->reproduced[i], gone);
+    add_reason(j, "candidate violates \"%s\" in %s case%s%s; %u of those that were run again did so again%s", f->clauses[i].name, count_words(n).text,
+               n == 1 ? "" : "s", shared ? n == 1 ? " where baseline does not" : ", in none of which baseline does" : "", f->reproduced[i], gone);
   }
   return any;
 }
@@ -253,8 +248,7 @@ static bool say_not_reproduced(mg_judgement *j, const mg_tally *t, const mg_fact
       add_reason(j, "candidate violated \"%s\" in %s case%s, but none of the %u that were run again did so again: its outcomes are not stable",
                  f->clauses[i].name, count_words(n).text, n == 1 ? "" : "s", f->vanished[i]);
     } else {
-      add_reason(j, "candidate violated \"%s\" in %s case%s that could not be run again", f->clauses[i].name,
-                 count_words(n).text, n == 1 ? "" : "s");
+      add_reason(j, "candidate violated \"%s\" in %s case%s that could not be run again", f->clauses[i].name, count_words(n).text, n == 1 ? "" : "s");
     }
   }
   return any;
@@ -280,8 +274,8 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
   (void)say_unrun(j, unrun, f);
   if (lost > 0) add_reason(j, "%s of %s cases were lost on the way and have no outcome", count_words(lost).text, count_words(f->planned).text);
   if (ran > 0 && (double)discarded > f->max_discard * (double)ran) {
-    add_reason(j, "the generator discarded %s of %s cases, more than the %s that the plan allows", count_words(discarded).text,
-               count_words(ran).text, short_percent(f->max_discard, false).text);
+    add_reason(j, "the generator discarded %s of %s cases, more than the %s that the plan allows", count_words(discarded).text, count_words(ran).text,
+               short_percent(f->max_discard, false).text);
   }
   (void)say_not_reproduced(j, t, f);
   if (f->repeat_different > 0) {

@@ -27,9 +27,9 @@ typedef struct mg_judgement {
   char reasons[MG_MAX_REASONS][320]; /* sentences, the deciding one first */
   int reason_count;
   bool has_difference;
-  double estimate;               /* candidate - baseline pass rate over the pairs */
-  mg_interval difference;        /* Tango, level 1 - alpha */
-  double rate[MG_ROLES];         /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
+  double estimate;                     /* candidate - baseline pass rate over the pairs */
+  mg_interval difference;              /* Tango, level 1 - alpha */
+  double rate[MG_ROLES];               /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
   mg_interval rate_interval[MG_ROLES]; /* Wilson */
 } mg_judgement;
 
@@ -39,13 +39,13 @@ typedef struct mg_facts {
   int clause_count;
   bool has_baseline;
   uint64_t planned;
-  double max_discard;     /* share of counted cases above which the run is invalid */
+  double max_discard; /* share of counted cases above which the run is invalid */
   /* For each clause: candidate violations that count as hard (not shared, or absolute) and were run again: how many reproduced, how many did not, how
    * many could not be run again. A hard clause rejects once one reproduced. */
   const uint32_t *reproduced, *vanished;
-  const char *fault;      /* the checks are at fault: invalid, the text says where; NULL */
-  const char *no_worker;  /* no worker could serve the run: invalid; NULL */
-  uint64_t repeat_different; /* of the cases that were run twice */
+  const char *fault;           /* the checks are at fault: invalid, the text says where; NULL */
+  const char *no_worker;       /* no worker could serve the run: invalid; NULL */
+  uint64_t repeat_different;   /* of the cases that were run twice */
   bool interrupted, timed_out; /* the user stopped it; global_timeout */
 } mg_facts;
 

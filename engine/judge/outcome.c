@@ -31,7 +31,7 @@ typedef struct mg_tail { /* MessagePack of role, outcome and clause names, with 
 struct mg_digester {
   int count; /* clauses with completes */
   char **names;
-  int *sorted; /* bit numbers in byte order of their names */
+  int *sorted;                          /* bit numbers in byte order of their names */
   mg_tail plain[MG_ROLES][MG_OUTCOMES]; /* no clause failed */
   mg_tail *slots;                       /* CACHE_SLOTS, open addressing; bytes NULL: free */
   size_t used;
@@ -166,8 +166,7 @@ static mg_tail *find_tail(mg_digester *d, mg_role role, mg_outcome outcome, mg_c
 }
 
 /* The same term piece by piece: slower, needs no memory. */
-static void add_slowly(const mg_digester *d, mg_digest *sum, uint64_t case_number, mg_role role, mg_outcome outcome,
-                       mg_clause_mask mask) {
+static void add_slowly(const mg_digester *d, mg_digest *sum, uint64_t case_number, mg_role role, mg_outcome outcome, mg_clause_mask mask) {
   XXH3_state_t state;
   uint8_t piece[3 + 0xffff]; /* the longest name */
   XXH3_128bits_reset(&state);
@@ -184,8 +183,7 @@ static void add_slowly(const mg_digester *d, mg_digest *sum, uint64_t case_numbe
   mg_digest_add(sum, &(mg_digest){h.low64, h.high64});
 }
 
-void mg_digester_add(mg_digester *d, mg_digest *sum, uint64_t case_number, mg_role role, mg_outcome outcome,
-                     mg_clause_mask failed) {
+void mg_digester_add(mg_digester *d, mg_digest *sum, uint64_t case_number, mg_role role, mg_outcome outcome, mg_clause_mask failed) {
   if ((unsigned)outcome >= MG_OUTCOMES) return;
   if (d->count < 64) failed &= ((mg_clause_mask)1 << d->count) - 1;
   mg_tail *t = failed == 0 ? &d->plain[role][outcome] : find_tail(d, role, outcome, failed);

@@ -5,14 +5,14 @@
 #include <stdint.h>
 
 typedef enum mg_outcome {
-  MG_PASS = 0, /* every clause that applied held */
-  MG_FAIL,     /* it returned, and a clause did not hold */
-  MG_ERROR,    /* it raised */
-  MG_TIMED_OUT,/* longer than case_timeout_ms */
-  MG_CRASH,    /* its process died */
-  MG_DISCARD,  /* the generator gave the case up; both roles */
+  MG_PASS = 0,  /* every clause that applied held */
+  MG_FAIL,      /* it returned, and a clause did not hold */
+  MG_ERROR,     /* it raised */
+  MG_TIMED_OUT, /* longer than case_timeout_ms */
+  MG_CRASH,     /* its process died */
+  MG_DISCARD,   /* the generator gave the case up; both roles */
   MG_CASE_LOST, /* the queue gave up */
-  MG_UNRUN,    /* early stop, global_timeout, interrupt */
+  MG_UNRUN,     /* early stop, global_timeout, interrupt */
   MG_OUTCOMES,
   MG_ABSENT = 15 /* the plan has no baseline */
 } mg_outcome;

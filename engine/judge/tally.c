@@ -3,19 +3,26 @@
 static bool counts(mg_outcome o) { return o != MG_DISCARD && o != MG_CASE_LOST && o != MG_UNRUN; }
 
 static void add_pair(mg_pairs *p, bool baseline, bool candidate, uint64_t count) {
-  if (baseline && candidate) p->both += count;
-  else if (baseline) p->base_only += count;
-  else if (candidate) p->cand_only += count;
-  else p->neither += count;
+  if (baseline && candidate)
+    p->both += count;
+  else if (baseline)
+    p->base_only += count;
+  else if (candidate)
+    p->cand_only += count;
+  else
+    p->neither += count;
 }
 
 static void add_clauses(mg_tally *t, mg_clause_mask baseline, mg_clause_mask candidate) {
   for (mg_clause_mask left = baseline | candidate; left != 0; left &= left - 1) {
     mg_clause_count *c = &t->clauses[__builtin_ctzll(left)];
     mg_clause_mask bit = left & -left;
-    if ((baseline & bit) == 0) c->candidate_only++;
-    else if ((candidate & bit) == 0) c->baseline_only++;
-    else c->both++;
+    if ((baseline & bit) == 0)
+      c->candidate_only++;
+    else if ((candidate & bit) == 0)
+      c->baseline_only++;
+    else
+      c->both++;
   }
 }
 
@@ -27,8 +34,7 @@ void mg_tally_add_run(mg_tally *t, mg_outcome baseline, mg_outcome candidate, ui
   if (counts(baseline) && counts(candidate)) add_pair(&t->pairs, baseline == MG_PASS, candidate == MG_PASS, count);
 }
 
-void mg_tally_add(mg_tally *t, mg_outcome baseline, mg_outcome candidate, mg_clause_mask baseline_failed,
-                  mg_clause_mask candidate_failed) {
+void mg_tally_add(mg_tally *t, mg_outcome baseline, mg_outcome candidate, mg_clause_mask baseline_failed, mg_clause_mask candidate_failed) {
   mg_tally_add_run(t, baseline, candidate, 1);
   bool pair = counts(candidate) && (baseline == MG_ABSENT || counts(baseline));
   if (pair && (baseline_failed | candidate_failed) != 0) {

@@ -52,8 +52,10 @@ static void grouped(char *out, size_t size, uint64_t n) {
 
 static void rate_text(char *out, size_t size, double rate) {
   char n[32];
-  if (rate >= 10) grouped(n, sizeof n, (uint64_t)(rate + 0.5));
-  else (void)snprintf(n, sizeof n, "%.1f", rate);
+  if (rate >= 10)
+    grouped(n, sizeof n, (uint64_t)(rate + 0.5));
+  else
+    (void)snprintf(n, sizeof n, "%.1f", rate);
   (void)snprintf(out, size, "%s cases/s", n);
 }
 
@@ -67,8 +69,10 @@ static void left_text(char *out, size_t size, const mg_run_state *s) {
     return;
   }
   unsigned t = (unsigned)(seconds + 0.999);
-  if (t >= 3600) (void)snprintf(out, size, "%u:%02u:%02u left", t / 3600, t / 60 % 60, t % 60);
-  else (void)snprintf(out, size, "%u:%02u left", t / 60, t % 60);
+  if (t >= 3600)
+    (void)snprintf(out, size, "%u:%02u:%02u left", t / 3600, t / 60 % 60, t % 60);
+  else
+    (void)snprintf(out, size, "%u:%02u left", t / 60, t % 60);
 }
 
 static double share(const mg_run_state *s) { return s->planned == 0 ? 0 : (double)s->counted / (double)s->planned; }
@@ -90,8 +94,10 @@ void mg_progress_bar(char *out, size_t size, const mg_run_state *s, int width) {
   (void)snprintf(counts, sizeof counts, "%s/%s", done, all);
   rate_text(rate, sizeof rate, s->cases_per_second);
   left_text(left, sizeof left, s);
-  if (wrong != NULL) (void)snprintf(tail, sizeof tail, "%s  %s", counts, wrong);
-  else (void)snprintf(tail, sizeof tail, "%s  %s%s%s", counts, rate, left[0] != '\0' ? "  " : "", left);
+  if (wrong != NULL)
+    (void)snprintf(tail, sizeof tail, "%s  %s", counts, wrong);
+  else
+    (void)snprintf(tail, sizeof tail, "%s  %s%s%s", counts, rate, left[0] != '\0' ? "  " : "", left);
   int room = width - 1 - 9 - (int)strlen(tail); /* "100 % [" "] " */
   if (room >= BAR_LEAST) {
     char bar[BAR_MOST + 1];
@@ -116,8 +122,10 @@ void mg_progress_line(char *out, size_t size, const mg_run_state *s) {
   grouped(all, sizeof all, s->planned);
   rate_text(rate, sizeof rate, s->cases_per_second);
   left_text(left, sizeof left, s);
-  if (wrong != NULL) (void)snprintf(out, size, "%s of %s cases (%d %%), %s", done, all, (int)(100 * share(s)), wrong);
-  else (void)snprintf(out, size, "%s of %s cases (%d %%), %s%s%s", done, all, (int)(100 * share(s)), rate, left[0] != '\0' ? ", " : "", left);
+  if (wrong != NULL)
+    (void)snprintf(out, size, "%s of %s cases (%d %%), %s", done, all, (int)(100 * share(s)), wrong);
+  else
+    (void)snprintf(out, size, "%s of %s cases (%d %%), %s%s%s", done, all, (int)(100 * share(s)), rate, left[0] != '\0' ? ", " : "", left);
 }
 
 static int columns(const mg_progress *p) {

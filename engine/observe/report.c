@@ -35,8 +35,10 @@ static json_t *text(const char *s) {
   mg_buf clean = {0};
   for (size_t i = 0, len = strlen(s); i < len;) {
     size_t n = utf8_at((const unsigned char *)s + i, len - i);
-    if (n > 0) mg_buf_put(&clean, s + i, n);
-    else mg_buf_putf(&clean, "\\x%02X", (unsigned char)s[i]);
+    if (n > 0)
+      mg_buf_put(&clean, s + i, n);
+    else
+      mg_buf_putf(&clean, "\\x%02X", (unsigned char)s[i]);
     i += n > 0 ? n : 1;
   }
   j = clean.failed ? NULL : json_stringn((const char *)clean.data, clean.len);
@@ -116,8 +118,10 @@ static void put_quoted(mg_buf *out, const char *word) {
   }
   mg_buf_puts(out, word[0] == '-' ? "./'" : "'");
   for (const char *c = word; *c != '\0'; c++) {
-    if (*c == '\'') mg_buf_puts(out, "'\\''");
-    else mg_buf_put(out, c, 1);
+    if (*c == '\'')
+      mg_buf_puts(out, "'\\''");
+    else
+      mg_buf_put(out, c, 1);
   }
   mg_buf_puts(out, "'");
 }

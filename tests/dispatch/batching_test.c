@@ -122,8 +122,12 @@ static void reaches_beyond_short_tasks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(aims_at_a_quarter_second), cmocka_unit_test(nothing_measured_changes_nothing), cmocka_unit_test(keeps_bounds),
-      cmocka_unit_test(fixed),                    cmocka_unit_test(shrinks_towards_the_end),          cmocka_unit_test(leaves_enough_out),
+      cmocka_unit_test(aims_at_a_quarter_second),
+      cmocka_unit_test(nothing_measured_changes_nothing),
+      cmocka_unit_test(keeps_bounds),
+      cmocka_unit_test(fixed),
+      cmocka_unit_test(shrinks_towards_the_end),
+      cmocka_unit_test(leaves_enough_out),
       cmocka_unit_test(reaches_beyond_short_tasks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

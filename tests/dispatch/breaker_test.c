@@ -151,9 +151,8 @@ static void takes_the_tasks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counters_are_signs_of_life), cmocka_unit_test(silence), cmocka_unit_test(quarantine_until_steady),
-      cmocka_unit_test(never_the_last),             cmocka_unit_test(leaving_is_no_loss), cmocka_unit_test(grace),
-      cmocka_unit_test(takes_the_tasks),            cmocka_unit_test(strangers),
+      cmocka_unit_test(counters_are_signs_of_life), cmocka_unit_test(silence), cmocka_unit_test(quarantine_until_steady), cmocka_unit_test(never_the_last),
+      cmocka_unit_test(leaving_is_no_loss),         cmocka_unit_test(grace),   cmocka_unit_test(takes_the_tasks),         cmocka_unit_test(strangers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,9 +308,9 @@ static void nobody_able(void **state) {
   assert_string_equal(f.failed, "");
   assert_int_equal(f.judgement.verdict, MG_INVALID);
   assert_non_null(strstr(f.judgement.reasons[0], "every worker refused"));
-  assert_non_null(strstr(f.notes, "abababababab"));             /* theirs */
+  assert_non_null(strstr(f.notes, "abababababab"));              /* theirs */
   assert_non_null(strstr(f.notes, "those of the run 00000000")); /* ours */
-  assert_int_equal(fixture_events(&f, "worker_refused"), 2);    /* once a worker */
+  assert_int_equal(fixture_events(&f, "worker_refused"), 2);     /* once a worker */
   assert_true(f.took_ms < 3000);
   fixture_fini(&f);
 }

@@ -327,8 +327,10 @@ static fake_deed watch_quarantine(void *owner, const char *worker, const mg_task
   quarantined *q = owner;
   fake_deed deed = by_plan(&q->faults, worker, t);
   if (strcmp(worker, "w0") != 0) return deed;
-  if (deed == FAKE_LATE) q->back_ms = mg_now_ms() + 700;
-  else if (q->again_ms == 0 && q->back_ms != 0) q->again_ms = mg_now_ms();
+  if (deed == FAKE_LATE)
+    q->back_ms = mg_now_ms() + 700;
+  else if (q->again_ms == 0 && q->back_ms != 0)
+    q->again_ms = mg_now_ms();
   return deed;
 }
 
@@ -371,12 +373,15 @@ static void signed_run(void **state) {
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_worker_vanishes), cmocka_unit_test(the_only_worker_vanishes), cmocka_unit_test(many_vanish),
-      cmocka_unit_test(poison),            cmocka_unit_test(no_requeue),               cmocka_unit_test(no_attempts),
-      cmocka_unit_test(late_answer),       cmocka_unit_test(late_answer_counts),       cmocka_unit_test(answered_twice),
-      cmocka_unit_test(answered_differently), cmocka_unit_test(answered_in_part),      cmocka_unit_test(result_gone),
-      cmocka_unit_test(garbage),           cmocka_unit_test(lies),                     cmocka_unit_test(buried_alive),
-      cmocka_unit_test(refused_by_one),    cmocka_unit_test(straggler),                cmocka_unit_test(quarantine),
+      cmocka_unit_test(a_worker_vanishes), cmocka_unit_test(the_only_worker_vanishes),
+      cmocka_unit_test(many_vanish),       cmocka_unit_test(poison),
+      cmocka_unit_test(no_requeue),        cmocka_unit_test(no_attempts),
+      cmocka_unit_test(late_answer),       cmocka_unit_test(late_answer_counts),
+      cmocka_unit_test(answered_twice),    cmocka_unit_test(answered_differently),
+      cmocka_unit_test(answered_in_part),  cmocka_unit_test(result_gone),
+      cmocka_unit_test(garbage),           cmocka_unit_test(lies),
+      cmocka_unit_test(buried_alive),      cmocka_unit_test(refused_by_one),
+      cmocka_unit_test(straggler),         cmocka_unit_test(quarantine),
       cmocka_unit_test(signed_run),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

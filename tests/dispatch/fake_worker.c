@@ -75,8 +75,10 @@ static void payload_cases(mg_slice p, uint64_t *cases, uint32_t count) {
     for (int b = 0; b < 8; b++) n = n << 8 | at[2 + b];
     cases[i] = n;
     at += 10;
-    if (*at == 0xc0) at += 1;
-    else at += 5 + ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4]);
+    if (*at == 0xc0)
+      at += 1;
+    else
+      at += 5 + ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4]);
   }
 }
 
@@ -98,8 +100,10 @@ static void answer(fake_worker *f, const mg_task *t, uint32_t count, fake_deed d
   memcpy(r.run, t->run, sizeof r.run);
   memcpy(r.id, t->id, sizeof r.id);
   memcpy(r.worker, f->name, sizeof r.worker);
-  if (t->payload.len > 0) payload_cases(t->payload, cases, t->count);
-  else for (uint32_t i = 0; i < t->count; i++) cases[i] = t->first + i;
+  if (t->payload.len > 0)
+    payload_cases(t->payload, cases, t->count);
+  else
+    for (uint32_t i = 0; i < t->count; i++) cases[i] = t->first + i;
   for (uint32_t i = 0; i < count; i++) {
     mg_outcome out[MG_ROLES];
     mg_clause_mask masks[MG_ROLES];
@@ -157,51 +161,53 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
   uint64_t at = t->first + t->count / 2;
   atomic_fetch_add(&w->tasks, 1);
   switch (deed) {
-    case FAKE_VANISH: beat(f, t, true, t->payload.len > 0 ? 0 : at, false); /* fall through */
-    case FAKE_VANISH_EARLY: atomic_fetch_add(&w->vanished, 1); return false;
-    case FAKE_VANISH_IDLE:
-      beat(f, t, false, 0, false);
-      atomic_fetch_add(&w->vanished, 1);
-      return false;
-    case FAKE_LATE:
+  case FAKE_VANISH: beat(f, t, true, t->payload.len > 0 ? 0 : at, false); /* fall through */
+  case FAKE_VANISH_EARLY: atomic_fetch_add(&w->vanished, 1); return false;
+  case FAKE_VANISH_IDLE:
+    beat(f, t, false, 0, false);
+    atomic_fetch_add(&w->vanished, 1);
+    return false;
+  case FAKE_LATE:
+    beat(f, t, true, at, false);
+    nap(w->slow_ms);
+    beat(f, NULL, false, 0, false);
+    break;
+  case FAKE_SLOW:
+    for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end;) {
       beat(f, t, true, at, false);
-      nap(w->slow_ms);
-      beat(f, NULL, false, 0, false);
-      break;
-    case FAKE_SLOW:
-      for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end;) {
-        beat(f, t, true, at, false);
-        s.ms = w->lease_ms;
-        (void)OPS->extend(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
-        nap(w->beat_ms);
-      }
-      break;
-    case FAKE_REFUSE:
-      atomic_fetch_add(&w->refused, 1);
-      answer(f, t, 0, deed, false);
-      s.ms = 50;
-      (void)OPS->nack(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
-      OPS->forget(f->backend, lease);
-      return true;
-    case FAKE_FAULT: answer(f, t, 0, deed, false); break;
-    case FAKE_BURY:
-      s.why = "cannot read it";
-      (void)OPS->dead_letter(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
-      OPS->forget(f->backend, lease);
-      return true;
-    case FAKE_GARBAGE: {
-      uint8_t bytes[] = {1, 0, 0xff, 0xff, 0x13};
-      mg_publish p = {.run = t->run, .task = t->id, .attempt = t->attempt, .body = {bytes, sizeof bytes}};
-      (void)OPS->publish_results(f->backend, &p, 1, mg_now_ms() + 1000, NULL);
-      publish(f, t, mg_slice_of("no result at all"));
-      break;
+      s.ms = w->lease_ms;
+      (void)OPS->extend(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
+      nap(w->beat_ms);
     }
-    case FAKE_LIE: answer(f, t, t->count, deed, false); break;
-    default: break;
+    break;
+  case FAKE_REFUSE:
+    atomic_fetch_add(&w->refused, 1);
+    answer(f, t, 0, deed, false);
+    s.ms = 50;
+    (void)OPS->nack(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
+    OPS->forget(f->backend, lease);
+    return true;
+  case FAKE_FAULT: answer(f, t, 0, deed, false); break;
+  case FAKE_BURY:
+    s.why = "cannot read it";
+    (void)OPS->dead_letter(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
+    OPS->forget(f->backend, lease);
+    return true;
+  case FAKE_GARBAGE: {
+    uint8_t bytes[] = {1, 0, 0xff, 0xff, 0x13};
+    mg_publish p = {.run = t->run, .task = t->id, .attempt = t->attempt, .body = {bytes, sizeof bytes}};
+    (void)OPS->publish_results(f->backend, &p, 1, mg_now_ms() + 1000, NULL);
+    publish(f, t, mg_slice_of("no result at all"));
+    break;
+  }
+  case FAKE_LIE: answer(f, t, t->count, deed, false); break;
+  default: break;
   }
   if ((deed == FAKE_LATE || deed == FAKE_SLOW) && run_is_over(f, t->run)) deed = FAKE_DROP;
-  if (deed == FAKE_PARTIAL) answer(f, t, (t->count + 1) / 2, FAKE_RUN, true);
-  else if (deed != FAKE_DROP && deed != FAKE_FAULT) answer(f, t, t->count, FAKE_RUN, true);
+  if (deed == FAKE_PARTIAL)
+    answer(f, t, (t->count + 1) / 2, FAKE_RUN, true);
+  else if (deed != FAKE_DROP && deed != FAKE_FAULT)
+    answer(f, t, t->count, FAKE_RUN, true);
   if (deed == FAKE_TWICE) answer(f, t, t->count, FAKE_RUN, false);
   if (deed == FAKE_DIFFERENT) answer(f, t, t->count, FAKE_DIFFERENT, false);
   (void)OPS->ack(f->backend, &s, 1, mg_now_ms() + 1000, NULL);

@@ -20,11 +20,11 @@ typedef enum fake_deed {
   FAKE_PARTIAL,      /* answers half of the cases */
   FAKE_DROP,         /* acks without a result */
   FAKE_REFUSE,
-  FAKE_GARBAGE,      /* publishes garbage, then answers */
-  FAKE_LIE,          /* publishes outcomes no executor gives, then answers */
-  FAKE_BURY,         /* puts the task among the dead letters */
+  FAKE_GARBAGE, /* publishes garbage, then answers */
+  FAKE_LIE,     /* publishes outcomes no executor gives, then answers */
+  FAKE_BURY,    /* puts the task among the dead letters */
   FAKE_FAULT,
-  FAKE_SLOW          /* takes slow_ms */
+  FAKE_SLOW /* takes slow_ms */
 } fake_deed;
 
 typedef struct fake_worker fake_worker;
@@ -33,7 +33,7 @@ typedef struct fake_world { /* shared by the workers of one test */
   mg_memory_broker *broker;
   bool has_baseline;
   uint64_t cases;
-  atomic_uint *runs;   /* times each case was run to count, `cases` of them */
+  atomic_uint *runs; /* times each case was run to count, `cases` of them */
   atomic_uint *repeats;
   atomic_uint vanished, tasks, refused;
   /* What to do with a task; called on the worker's thread. NULL: run. */

@@ -40,8 +40,10 @@ static mg_err faulty_open(mg_backend **out, const mg_backend_config *config, mg_
 
 static void all(mg_publish *p, mg_settle *s, size_t count, mg_err err) {
   for (size_t i = 0; i < count; i++) {
-    if (p != NULL) p[i].err = err;
-    else s[i].err = err;
+    if (p != NULL)
+      p[i].err = err;
+    else
+      s[i].err = err;
   }
 }
 
@@ -123,7 +125,9 @@ static mg_err reclaim(mg_backend *b, const char *run, const char *worker, const 
 static mg_err probe(mg_backend *b, const char *run, mg_probe *items, size_t count, mg_ms until, mg_error *e) {
   return draw() != FINE ? broken(e) : REAL->probe(b, run, items, count, until, e);
 }
-static mg_err depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e) { return draw() != FINE ? broken(e) : REAL->depth(b, run, until, out, e); }
+static mg_err depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e) {
+  return draw() != FINE ? broken(e) : REAL->depth(b, run, until, out, e);
+}
 static mg_err purge_run(mg_backend *b, const char *run, mg_ms until, size_t *removed, mg_error *e) {
   return draw() != FINE ? broken(e) : REAL->purge_run(b, run, until, removed, e);
 }
@@ -140,31 +144,11 @@ static void forget(mg_backend *b, mg_lease *lease) { REAL->forget(b, lease); }
 
 enum { CAPABILITIES = MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_DEDUPE | MG_CAP_EXTEND };
 
-#define CALLS                                                                                                                                        \
-    .name = "memory",                                                                                                                               \
-    .open = faulty_open,                                                                                                                            \
-    .close = faulty_close,                                                                                                                          \
-    .publish_tasks = publish_tasks,                                                                                                                 \
-    .fetch_tasks = fetch_tasks,                                                                                                                     \
-    .extend = extend,                                                                                                                               \
-    .ack = ack,                                                                                                                                     \
-    .nack = nack,                                                                                                                                   \
-    .dead_letter = dead_letter,                                                                                                                     \
-    .forget = forget,                                                                                                                               \
-    .publish_results = publish_results,                                                                                                             \
-    .fetch_results = fetch_results,                                                                                                                 \
-    .ack_results = ack_results,                                                                                                                     \
-    .beat = beat,                                                                                                                                   \
-    .read_beats = read_beats,                                                                                                                       \
-    .control = control,                                                                                                                             \
-    .read_controls = read_controls,                                                                                                                 \
-    .reclaim = reclaim,                                                                                                                             \
-    .probe = probe,                                                                                                                                 \
-    .depth = depth,                                                                                                                                 \
-    .purge_run = purge_run,                                                                                                                         \
-    .quarantine = quarantine,                                                                                                                       \
-    .service = service,                                                                                                                             \
-    .publish_dead = publish_dead
+#define CALLS                                                                                                                                                  \
+  .name = "memory", .open = faulty_open, .close = faulty_close, .publish_tasks = publish_tasks, .fetch_tasks = fetch_tasks, .extend = extend, .ack = ack,      \
+  .nack = nack, .dead_letter = dead_letter, .forget = forget, .publish_results = publish_results, .fetch_results = fetch_results, .ack_results = ack_results,  \
+  .beat = beat, .read_beats = read_beats, .control = control, .read_controls = read_controls, .reclaim = reclaim, .probe = probe, .depth = depth,              \
+  .purge_run = purge_run, .quarantine = quarantine, .service = service, .publish_dead = publish_dead
 
 const mg_backend_ops faulty_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM, CALLS};
 const mg_backend_ops plain_backend = {.capabilities = CAPABILITIES, CALLS};

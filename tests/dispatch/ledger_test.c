@@ -25,8 +25,10 @@ static void adds_and_finds(void **state) {
   assert_int_equal(l.cases, 25000);
   for (uint64_t seq = 1; seq <= 5000; seq++) {
     const mg_entry_out *e = mg_ledger_find(&l, seq);
-    if (seq % 2 == 1) assert_null(e);
-    else assert_int_equal(e->first, 10 * (seq - 1));
+    if (seq % 2 == 1)
+      assert_null(e);
+    else
+      assert_int_equal(e->first, 10 * (seq - 1));
   }
   uint64_t before = 0;
   size_t n = 0;
@@ -105,8 +107,7 @@ static void ids(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(adds_and_finds), cmocka_unit_test(copies), cmocka_unit_test(lists_count_nowhere),
-      cmocka_unit_test(answers),        cmocka_unit_test(ids),
+      cmocka_unit_test(adds_and_finds), cmocka_unit_test(copies), cmocka_unit_test(lists_count_nowhere), cmocka_unit_test(answers), cmocka_unit_test(ids),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

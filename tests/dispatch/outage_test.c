@@ -145,9 +145,7 @@ static fake_deed vanish_at_1234(void *owner, const char *worker, const mg_task *
   return there && atomic_fetch_sub((atomic_int *)owner, 1) > 0 ? FAKE_VANISH : FAKE_RUN;
 }
 
-static fake_deed drop_at_1234(void *owner, const char *worker, const mg_task *t) {
-  return vanish_at_1234(owner, worker, t) == FAKE_RUN ? FAKE_RUN : FAKE_DROP;
-}
+static fake_deed drop_at_1234(void *owner, const char *worker, const mg_task *t) { return vanish_at_1234(owner, worker, t) == FAKE_RUN ? FAKE_RUN : FAKE_DROP; }
 
 static void without_reclaim(void **state) {
   (void)state;
@@ -171,8 +169,7 @@ int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(calls_fail), cmocka_unit_test(an_outage),     cmocka_unit_test(from_the_beginning),   cmocka_unit_test(for_ever),
-      cmocka_unit_test(hopeless),   cmocka_unit_test(out_of_memory), cmocka_unit_test(timeout_in_an_outage),
-      cmocka_unit_test(without_reclaim),
+      cmocka_unit_test(hopeless),   cmocka_unit_test(out_of_memory), cmocka_unit_test(timeout_in_an_outage), cmocka_unit_test(without_reclaim),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

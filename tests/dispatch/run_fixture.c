@@ -11,8 +11,7 @@
 #include <cmocka.h>
 
 void fixture_init(run_fixture *f, uint64_t cases) {
-  static const mg_clause clauses[] = {
-      {"completes", "implicit", MG_MODE_HARD}, {"sorted", "property", MG_MODE_HARD}, {"cheap", "relation", MG_MODE_SOFT}};
+  static const mg_clause clauses[] = {{"completes", "implicit", MG_MODE_HARD}, {"sorted", "property", MG_MODE_HARD}, {"cheap", "relation", MG_MODE_SOFT}};
   memset(f, 0, sizeof *f);
   f->plan = (mg_plan){.is_plan = true,
                       .path = "plan.lua",
@@ -35,7 +34,8 @@ void fixture_init(run_fixture *f, uint64_t cases) {
   mg_options_set_real(f->options, "heartbeat_timeout", 0.3);
   mg_options_set_real(f->options, "heartbeat_interval", 0.1);
   mg_options_set_real(f->options, "heartbeat_check_interval", 0.05);
-  f->world = (fake_world){.broker = mg_memory_broker_new(), .has_baseline = true, .cases = cases, .lease_ms = 5000, .beat_ms = 40, .slow_ms = 300, .busy_us = 10};
+  f->world =
+      (fake_world){.broker = mg_memory_broker_new(), .has_baseline = true, .cases = cases, .lease_ms = 5000, .beat_ms = 40, .slow_ms = 300, .busy_us = 10};
   f->world.runs = calloc(cases, sizeof *f->world.runs);
   f->world.repeats = calloc(cases, sizeof *f->world.repeats);
   f->backend = &mg_memory_backend;

@@ -17,7 +17,7 @@ typedef struct run_fixture {
   const char *outcomes_path;
   mg_ms drain_ms;
   const mg_keyring *keys;
-  const mg_backend_ops *backend; /* memory */
+  const mg_backend_ops *backend;       /* memory */
   void (*tick)(struct run_fixture *f); /* each 5 ms of the run; NULL */
   void *mine;
 

@@ -62,10 +62,10 @@ static void what_decides(void **state) {
   (void)state;
   mg_violations s;
   mg_violations_init(&s, clauses, 4, 5);
-  add(&s, 1, 0, 1 << 1);           /* hard, not shared */
-  add(&s, 2, 1 << 1, 1 << 1);      /* shared */
-  add(&s, 3, 1 << 3, 1 << 3);      /* absolute, shared */
-  add(&s, 4, 0, 1 << 2);           /* soft */
+  add(&s, 1, 0, 1 << 1);      /* hard, not shared */
+  add(&s, 2, 1 << 1, 1 << 1); /* shared */
+  add(&s, 3, 1 << 3, 1 << 3); /* absolute, shared */
+  add(&s, 4, 0, 1 << 2);      /* soft */
   add(&s, 5, 0, 1 << 1 | 1 << 2);
   uint32_t reproduced[MG_MAX_CLAUSES + 1], vanished[MG_MAX_CLAUSES + 1];
   mg_violations_repeated(&s, 1, 1 << 1);

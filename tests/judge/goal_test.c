@@ -11,8 +11,10 @@
 
 #include <cmocka.h>
 
-static const mg_clause clauses[] = {
-    {"completes", "implicit", MG_MODE_HARD}, {"sorted", "property", MG_MODE_HARD}, {"cheap", "property", MG_MODE_SOFT}, {"never", "property", MG_MODE_ABSOLUTE}};
+static const mg_clause clauses[] = {{"completes", "implicit", MG_MODE_HARD},
+                                    {"sorted", "property", MG_MODE_HARD},
+                                    {"cheap", "property", MG_MODE_SOFT},
+                                    {"never", "property", MG_MODE_ABSOLUTE}};
 
 typedef struct mg_setup {
   uint32_t reproduced[4], vanished[4];
@@ -24,8 +26,8 @@ typedef struct mg_setup {
 static void set_up(mg_setup *s, bool has_baseline) {
   memset(s, 0, sizeof *s);
   s->goal = (mg_goal){.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05, .min_pass_rate = 0.95};
-  s->facts = (mg_facts){.clauses = clauses, .clause_count = 4, .has_baseline = has_baseline, .max_discard = 0.5,
-                        .reproduced = s->reproduced, .vanished = s->vanished};
+  s->facts =
+      (mg_facts){.clauses = clauses, .clause_count = 4, .has_baseline = has_baseline, .max_discard = 0.5, .reproduced = s->reproduced, .vanished = s->vanished};
 }
 
 static void add(mg_setup *s, mg_outcome b, mg_outcome c, uint64_t n) {
@@ -55,23 +57,29 @@ static const struct {
      "candidate passes 91.0 % of 10,000 pairs, baseline 95.0 %; the 95 % interval of the difference, -4.5 % to -3.5 %, lies below the margin of -1 %"},
     /* 189 is the oracle's number for no discordant pair and a margin of 2 %. */
     {MG_NONINFERIORITY, 0.02, 188, 0, 0, 0, MG_INCONCLUSIVE,
-     "candidate passes 100.0 % of 188 pairs, baseline 100.0 %; the 95 % interval of the difference, -2.002 % to +2.002 %, contains the margin of -2 %; at these rates 189 pairs would decide"},
+     "candidate passes 100.0 % of 188 pairs, baseline 100.0 %; the 95 % interval of the difference, -2.002 % to +2.002 %, contains the margin of -2 %; at "
+     "these rates 189 pairs would decide"},
     {MG_NONINFERIORITY, 0.02, 100, 0, 0, 0, MG_INCONCLUSIVE,
-     "candidate passes 100.0 % of 100 pairs, baseline 100.0 %; the 95 % interval of the difference, -3.7 % to +3.7 %, contains the margin of -2 %; at these rates 189 pairs would decide"},
+     "candidate passes 100.0 % of 100 pairs, baseline 100.0 %; the 95 % interval of the difference, -3.7 % to +3.7 %, contains the margin of -2 %; at these "
+     "rates 189 pairs would decide"},
     {MG_NONINFERIORITY, 0.02, 189, 0, 0, 0, MG_ADOPT,
      "candidate passes 100.0 % of 189 pairs, baseline 100.0 %; the 95 % interval of the difference, -1.99 % to +1.99 %, lies above the margin of -2 %"},
     {MG_NONINFERIORITY, 0.01, 98, 2, 1, 0, MG_INCONCLUSIVE,
-     "candidate passes 98.0 % of 101 pairs, baseline 99.0 %; the 95 % interval of the difference, -6.1 % to +3.6 %, contains the margin of -1 %; at these rates 11,700,000 pairs would decide"},
+     "candidate passes 98.0 % of 101 pairs, baseline 99.0 %; the 95 % interval of the difference, -6.1 % to +3.6 %, contains the margin of -1 %; at these "
+     "rates 11,700,000 pairs would decide"},
     {MG_SUPERIORITY, 0.0, 900, 10, 60, 30, MG_ADOPT,
      "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.5 % to +6.7 %, lies above the margin of 0 %"},
     {MG_SUPERIORITY, 0.0, 900, 60, 10, 30, MG_REJECT,
      "candidate passes 91.0 % of 1,000 pairs, baseline 96.0 %; the 95 % interval of the difference, -6.7 % to -3.5 %, lies below the margin of 0 %"},
     {MG_SUPERIORITY, 0.0, 1000, 0, 0, 0, MG_INCONCLUSIVE,
-     "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, contains the margin of 0 %; at these rates no number of pairs would decide"},
+     "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, contains the margin of 0 %; at these "
+     "rates no number of pairs would decide"},
     {MG_EQUIVALENCE, 0.01, 1000, 0, 0, 0, MG_ADOPT,
-     "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, lies within the margins of -1 % and +1 %"},
+     "candidate passes 100.0 % of 1,000 pairs, baseline 100.0 %; the 95 % interval of the difference, -0.4 % to +0.4 %, lies within the margins of -1 % and +1 "
+     "%"},
     {MG_EQUIVALENCE, 0.01, 900, 10, 60, 30, MG_REJECT,
-     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.5 % to +6.7 %, lies outside the margins of -1 % and +1 %"},
+     "candidate passes 96.0 % of 1,000 pairs, baseline 91.0 %; the 95 % interval of the difference, +3.5 % to +6.7 %, lies outside the margins of -1 % and +1 "
+     "%"},
 };
 
 static void goals(void **state) {
@@ -99,7 +107,9 @@ static void pass_rates(void **state) {
   s.goal.min_pass_rate = 0.995;
   judge(&s, MG_REJECT, "candidate passes 99.0 % of 1,000 cases; the 95 % interval, 98.17 % to 99.46 %, lies below the wanted pass rate of 99.5 %");
   s.goal.min_pass_rate = 0.985;
-  judge(&s, MG_INCONCLUSIVE, "candidate passes 99.0 % of 1,000 cases; the 95 % interval, 98.2 % to 99.5 %, contains the wanted pass rate of 98.5 %; at these rates 2,214 cases would decide");
+  judge(&s, MG_INCONCLUSIVE,
+        "candidate passes 99.0 % of 1,000 cases; the 95 % interval, 98.2 % to 99.5 %, contains the wanted pass rate of 98.5 %; at these rates 2,214 cases "
+        "would decide");
   s.goal.min_pass_rate = 1;
   judge(&s, MG_REJECT, "candidate passes 990 of 1,000 cases; the goal is every one");
   set_up(&s, false);
@@ -130,9 +140,11 @@ static void hard_clauses(void **state) {
   set_up(&s, true);
   add(&s, MG_PASS, MG_PASS, 100000);
   s.facts.planned += 2;
-  mg_tally_add(&s.tally, MG_PASS, MG_FAIL, 0, 1 << 2); /* soft */
+  mg_tally_add(&s.tally, MG_PASS, MG_FAIL, 0, 1 << 2);      /* soft */
   mg_tally_add(&s.tally, MG_FAIL, MG_FAIL, 1 << 1, 1 << 1); /* shared */
-  judge(&s, MG_ADOPT, "candidate passes 99.998 % of 100,002 pairs, baseline 99.999 %; the 95 % interval of the difference, -0.006 % to +0.003 %, lies above the margin of -1 %");
+  judge(&s, MG_ADOPT,
+        "candidate passes 99.998 % of 100,002 pairs, baseline 99.999 %; the 95 % interval of the difference, -0.006 % to +0.003 %, lies above the margin of -1 "
+        "%");
 }
 
 static void absolute_clause(void **state) {

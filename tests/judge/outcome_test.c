@@ -117,8 +117,7 @@ static void words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(terms),   cmocka_unit_test(beyond_the_cache), cmocka_unit_test(ignored),
-      cmocka_unit_test(carries), cmocka_unit_test(words),
+      cmocka_unit_test(terms), cmocka_unit_test(beyond_the_cache), cmocka_unit_test(ignored), cmocka_unit_test(carries), cmocka_unit_test(words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@
 static const mg_worker_seen worker = {.name = "w"};
 
 static mg_run_state at(uint64_t counted, uint64_t planned, double rate) {
-  return (mg_run_state){.counted = counted, .planned = planned, .cases_per_second = rate, .connected = true, .workers = &worker, .worker_count = 1, .now_ms = 1000};
+  return (mg_run_state){
+      .counted = counted, .planned = planned, .cases_per_second = rate, .connected = true, .workers = &worker, .worker_count = 1, .now_ms = 1000};
 }
 
 static void bars(void **state) {

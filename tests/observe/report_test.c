@@ -30,8 +30,15 @@ static void make(mg_made *m, bool has_baseline) {
   static const char *const notes[] = {"worker w1 was lost"};
   static const mg_worker_seen workers[] = {{.name = "w1", .tasks_done = 4}, {.name = "stranger"}, {.name = "w2", .tasks_done = 6}};
   memset(m, 0, sizeof *m);
-  m->plan = (mg_plan){.path = "top k/plan.lua", .name = "top_k", .baseline = has_baseline ? "v1" : NULL, .candidate = "v2", .seed = -42, .clause_count = 2,
-                      .case_timeout_ms = 2000, .memory_mb = 512, .goal = {.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05}};
+  m->plan = (mg_plan){.path = "top k/plan.lua",
+                      .name = "top_k",
+                      .baseline = has_baseline ? "v1" : NULL,
+                      .candidate = "v2",
+                      .seed = -42,
+                      .clause_count = 2,
+                      .case_timeout_ms = 2000,
+                      .memory_mb = 512,
+                      .goal = {.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05}};
   m->plan.clauses[0] = (mg_clause){"completes", "implicit", MG_MODE_HARD};
   m->plan.clauses[1] = (mg_clause){"sorted", "property", MG_MODE_SOFT};
   memset(m->plan.fingerprint, 0xa5, 32);
@@ -39,18 +46,38 @@ static void make(mg_made *m, bool has_baseline) {
   mg_tally_add_run(&m->tally, b, MG_PASS, 98);
   mg_tally_add(&m->tally, b, MG_FAIL, 0, 2);
   mg_tally_add_run(&m->tally, has_baseline ? MG_DISCARD : MG_ABSENT, MG_DISCARD, 1);
-  m->violation = (mg_stored_violation){.case_number = 17, .role = MG_CANDIDATE, .clause = 1, .message = (char *)"b\xff\xc3\xa4", .input = (char *)"{3, 1}, 2", .reproduced = 1};
+  m->violation = (mg_stored_violation){
+      .case_number = 17, .role = MG_CANDIDATE, .clause = 1, .message = (char *)"b\xff\xc3\xa4", .input = (char *)"{3, 1}, 2", .reproduced = 1};
   m->different = (mg_different){3, MG_BASELINE, MG_PASS, MG_TIMED_OUT};
-  m->state = (mg_run_state){.run = "20261125-101112-3fa9", .planned = 100, .counted = 100, .started_ms = 1000, .now_ms = 2230, .tally = &m->tally,
-                            .digest = {0x0123456789abcdefu, 0xfedcba9876543210u}, .violations = &m->violation, .violation_count = 1, .repeated_cases = 20,
-                            .different = &m->different, .different_count = 1, .label_count = 1, .workers = workers, .worker_count = 3, .tasks_done = 10, .requeued_tasks = 1,
-                            .repeats_dropped = 2, .dead_lettered = 3, .reconnects = 4, .notes = notes, .note_count = 1};
+  m->state = (mg_run_state){.run = "20261125-101112-3fa9",
+                            .planned = 100,
+                            .counted = 100,
+                            .started_ms = 1000,
+                            .now_ms = 2230,
+                            .tally = &m->tally,
+                            .digest = {0x0123456789abcdefu, 0xfedcba9876543210u},
+                            .violations = &m->violation,
+                            .violation_count = 1,
+                            .repeated_cases = 20,
+                            .different = &m->different,
+                            .different_count = 1,
+                            .label_count = 1,
+                            .workers = workers,
+                            .worker_count = 3,
+                            .tasks_done = 10,
+                            .requeued_tasks = 1,
+                            .repeats_dropped = 2,
+                            .dead_lettered = 3,
+                            .reconnects = 4,
+                            .notes = notes,
+                            .note_count = 1};
   m->state.labels[0] = (mg_label_count){"empty", 12};
   mg_facts facts = {.clauses = m->plan.clauses, .clause_count = 2, .has_baseline = has_baseline, .planned = 100, .max_discard = 0.5};
   uint32_t none[2] = {0};
   facts.reproduced = facts.vanished = none;
   mg_judge(&m->judgement, &m->tally, &m->plan.goal, &facts);
-  m->report = (mg_report){.plan = &m->plan, .state = &m->state, .judgement = &m->judgement, .exit_code = 2, .started_wall_ms = 1000, .backend = "memory", .path = "it's r.json"};
+  m->report = (mg_report){
+      .plan = &m->plan, .state = &m->state, .judgement = &m->judgement, .exit_code = 2, .started_wall_ms = 1000, .backend = "memory", .path = "it's r.json"};
 }
 
 static json_t *rendered(mg_made *m) {
