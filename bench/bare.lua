@@ -66,24 +66,30 @@ local properties, related, equal = checks.properties or {}, checks.relations or 
 local passes = 0
 random(1)
 local start = clock()
+local applies, args2 = {}, {}
 for _ = 1, cases do
   local _, a, b = pcall(checks.generate, g)
+  for i = 1, #properties do
+    local given = properties[i].given
+    if given then _, applies[i] = pcall(given, a, b) else applies[i] = true end
+  end
+  for i = 1, #related do
+    local _, a2, b2 = pcall(related[i].transform, g, a, b)
+    args2[2 * i - 1], args2[2 * i] = a2, b2
+  end
   for r = 1, 2 do
     local solve = roles[r]
     local ok, out = pcall(solve, a, b)
     local good = ok
     for i = 1, #properties do
-      local p = properties[i]
-      local applies = true
-      if p.given then _, applies = pcall(p.given, a, b) end
-      if applies then
-        local fine, holds = pcall(p.check, out, a, b)
+      if applies[i] then
+        local fine, holds = pcall(properties[i].check, out, a, b)
         good = good and fine and holds
       end
     end
     for i = 1, #related do
       local m = related[i]
-      local _, a2, b2 = pcall(m.transform, g, a, b)
+      local a2, b2 = args2[2 * i - 1], args2[2 * i]
       local ok2, out2 = pcall(solve, a2, b2)
       local fine, holds
       if type(m.expect) == "function" then

@@ -70,6 +70,65 @@ static int core_compare(lua_State *L) {
   return 1;
 }
 
+#define SMALL_LIST 256
+
+/* The list's integers, in order of position; -1 where the value is no list of integers, or longer than SMALL_LIST. */
+static int integers_of(lua_State *L, int idx, int64_t *out) {
+  if (lua_type(L, idx) != LUA_TTABLE) return -1;
+  int n = 0;
+  lua_pushnil(L);
+  while (lua_next(L, idx) != 0) {
+    bool fits = n < SMALL_LIST && lua_isinteger(L, -2) && lua_tointeger(L, -2) == n + 1 && lua_isinteger(L, -1);
+    if (!fits) {
+      lua_pop(L, 2);
+      return -1;
+    }
+    out[n++] = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  return n;
+}
+
+static int compare_integers(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static void sort_integers(int64_t *v, int n) {
+  if (n > 24) {
+    qsort(v, (size_t)n, sizeof *v, compare_integers);
+    return;
+  }
+  for (int i = 1; i < n; i++) {
+    int64_t x = v[i];
+    int k = i;
+    for (; k > 0 && v[k - 1] > x; k--) v[k] = v[k - 1];
+    v[k] = x;
+  }
+}
+
+/* same_integers(a, b): whether two not too long, not empty lists of integers hold the same ones in any order; nil where they are something else. The common
+ * case of mg.equal.multiset, at a fraction of its cost. */
+static int core_same_integers(lua_State *L) {
+  int64_t a[SMALL_LIST], b[SMALL_LIST];
+  luaL_checkany(L, 2);
+  lua_settop(L, 2);
+  int n = integers_of(L, 1, a);
+  int m = n > 0 ? integers_of(L, 2, b) : -1;
+  if (m <= 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  bool same = n == m;
+  if (same) {
+    sort_integers(a, n);
+    sort_integers(b, n);
+    same = memcmp(a, b, (size_t)n * sizeof a[0]) == 0;
+  }
+  lua_pushboolean(L, same);
+  return 1;
+}
+
 static int mark(lua_State *L, mg_mark m) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -167,7 +226,7 @@ static int core_cwd(lua_State *L) {
 
 int luaopen_mguard_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"equal", core_equal},   {"approx", core_approx}, {"compare", core_compare},         {"array", core_array},
+      {"equal", core_equal},   {"approx", core_approx}, {"compare", core_compare}, {"same_integers", core_same_integers},         {"array", core_array},
       {"object", core_object}, {"mark", core_mark},     {"show", core_show},               {"json_encode", core_json_encode},
       {"json_decode", core_json_decode}, {"pack", core_pack}, {"unpack", core_unpack}, {"sha256", core_sha256}, {"cwd", core_cwd}, {NULL, NULL}};
   mg_value_open(L);

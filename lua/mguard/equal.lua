@@ -68,6 +68,8 @@ end
 ---@param b any
 ---@return boolean
 function equal.multiset(a, b)
+  local known = core.same_integers(a, b)
+  if known ~= nil then return known end
   if is_list(a) and is_list(b) then
     local n = list_length(a)
     if n ~= list_length(b) then return false end

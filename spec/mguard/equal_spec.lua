@@ -43,6 +43,22 @@ describe("mg.equal.multiset", function()
     assert.is_false(equal.multiset({ 1 }, 1))
     assert.is_false(equal.multiset(core.array {}, core.object {}))
   end)
+  it("gives the same answer for integers as for the floats of the same value", function()
+    local seed = 12345
+    local function draw(n)
+      seed = (seed * 1103515245 + 12345) % (1 << 31)
+      return seed // 65536 % n
+    end
+    for _ = 1, 300 do
+      local a, b, floats = {}, {}, {}
+      for i = 1, draw(60) do a[i] = draw(4) - 2 end
+      for i, v in ipairs(a) do b[#a + 1 - i] = v end
+      if draw(2) == 0 and #b > 0 then b[1 + draw(#b)] = draw(4) - 2 end
+      for i, v in ipairs(b) do floats[i] = v + 0.0 end
+      assert.are.equal(equal.multiset(a, floats), equal.multiset(a, b))
+    end
+    assert.is_false(equal.multiset({ math.mininteger }, { math.maxinteger }))
+  end)
   it("leaves the lists as they are", function()
     local a, b = { 2, 1 }, { 1, 2 }
     equal.multiset(a, b)
