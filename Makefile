@@ -64,11 +64,13 @@ $(B)/libmguard.a: $(LIB_OBJ)
 
 STATIC_LUA = -Wl,--whole-archive $(LUA_STATIC) -Wl,--no-whole-archive -Wl,-E
 $(B)/mguard: $(B)/obj/engine/cli/main.o $(B)/libmguard.a
-	$(CC) $(LDFLAGS) $(LTO_$(MODE)) -o $@ $^ $(STATIC_LUA) $(PKG_LIBS)
+	$(CC) $(LDFLAGS) $(LTO_$(MODE)) -o $@.new $^ $(STATIC_LUA) $(PKG_LIBS)
+	mv $@.new $@
 
 $(B)/lua/mguard/core.so: $(B)/libmguard.a
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -pie,$(LDFLAGS)) -fno-lto -shared -o $@ -Wl,-u,luaopen_mguard_core $^ $(PKG_LIBS)
+	$(CC) $(filter-out -pie,$(LDFLAGS)) -fno-lto -shared -o $@.new -Wl,-u,luaopen_mguard_core $^ $(PKG_LIBS)
+	mv $@.new $@
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(TEST_LIB_OBJ) $(B)/libmguard.a
 	@mkdir -p $(@D)

@@ -19,6 +19,7 @@ check-full:
 	@tests/run full
 check-asan check-ubsan check-tsan: check-%:
 	@scripts/deps test
+	@$(MAKE) --no-print-directory build/lua/mguard/core.so
 	@$(MAKE) --no-print-directory MODE=$* build tests
 	@MODE=$* tests/run short
 spec: build
