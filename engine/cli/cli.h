@@ -11,6 +11,9 @@ int mg_cli_worker(int argc, char **argv);
 int mg_cli_replay(int argc, char **argv);
 int mg_cli_check(int argc, char **argv);
 int mg_cli_power(int argc, char **argv);
+int mg_cli_status(int argc, char **argv);
+int mg_cli_dlq(int argc, char **argv);
+int mg_cli_queue(int argc, char **argv);
 
 /* The backend called name, or NULL; *left_out says why where this build lacks it. */
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);

@@ -17,6 +17,9 @@ static const struct {
     {"check", "loads a plan and runs a few cases twice: is anything wrong or slow?", mg_cli_check},
     {"replay", "runs one case again and shows every clause", mg_cli_replay},
     {"worker", "runs the cases of plans that other machines started", mg_cli_worker},
+    {"status", "what is on a queue, and which workers beat", mg_cli_status},
+    {"dlq", "lists, shows, redrives and removes dead letters", mg_cli_dlq},
+    {"queue", "counts or removes what a run has on a queue", mg_cli_queue},
     {"power", "how many cases a comparison needs", mg_cli_power},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

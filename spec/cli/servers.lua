@@ -1,0 +1,71 @@
+--- servers.lua - programs that run beside a spec: started in the background, waited for by condition, stopped by process id.
+local support = require "cli.support"
+
+local servers = {}
+local running = {} -- process ids of what still has to be stopped
+
+local function sh(command)
+  local pipe <close> = assert(io.popen(command))
+  return (pipe:read("a"):gsub("%s+$", ""))
+end
+
+--- Calls test until it gives something true, which is returned; an error after limit_s.
+function servers.wait(what, test, limit_s)
+  for _ = 1, (limit_s or 20) * 20 do
+    local got = test()
+    if got then return got end
+    os.execute("sleep 0.05")
+  end
+  error("waited in vain for " .. what, 2)
+end
+
+--- Starts a command line; gives the process id of `timeout`, which passes on TERM and INT and kills it after five minutes. Output goes to `log`,
+--- standard error to `log`.err.
+function servers.start(dir, line, log)
+  local pid = sh(("cd %s && { timeout -s KILL 300 %s >%s 2>%s.err </dev/null & echo $!; }"):format(support.quote(dir), line, support.quote(log), support.quote(log)))
+  assert(pid:match("^%d+$"), pid)
+  running[pid] = true
+  return pid
+end
+
+function servers.alive(pid)
+  return os.execute("kill -0 " .. pid .. " 2>/dev/null") == true and not sh("ps -o stat= -p " .. pid):find("^Z")
+end
+
+--- Sends a signal to the program itself: KILL and STOP would reach `timeout` alone.
+function servers.signal(pid, signal)
+  local child = sh("pgrep -P " .. pid):match("%d+")
+  if child then os.execute(("kill -%s %s 2>/dev/null"):format(signal, child)) end
+end
+
+--- Sends TERM (or the signal), and waits until it has gone.
+function servers.stop(pid, signal)
+  if not running[pid] then return end
+  running[pid] = nil
+  servers.signal(pid, signal or "TERM")
+  servers.wait("the end of process " .. pid, function() return not servers.alive(pid) end, 30)
+end
+
+function servers.stop_all()
+  for pid in pairs(running) do servers.stop(pid, "TERM") end
+end
+
+function servers.port()
+  return (sh("python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])'"))
+end
+
+--- A redis-server in a folder of its own; gives its process id, its port, and what asks it.
+function servers.redis(dir)
+  local port = servers.port()
+  local pid = servers.start(dir, ("redis-server --bind 127.0.0.1 --port %s --save '' --appendonly no"):format(port), dir .. "/redis.log")
+  local function cli(arguments) return sh(("timeout 10 redis-cli -p %s %s 2>&1"):format(port, arguments)) end
+  servers.wait("redis-server", function() return cli "PING" == "PONG" end)
+  return { pid = pid, port = port, cli = cli }
+end
+
+--- The queue configuration that reaches it, quoted for a shell.
+function servers.queue(redis, more)
+  return support.quote(('{"backend":"redis","connection":{"host":"127.0.0.1","port":%s}%s}'):format(redis.port, more or ""))
+end
+
+return servers
