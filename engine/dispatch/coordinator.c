@@ -261,7 +261,7 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
 void mg_coordinator_stop(mg_coordinator *c) {
   if (!mg_coord_live(c)) return;
   c->interrupted = true;
-  if (c->phase == MG_PHASE_DRAINING) {
+  if (c->phase == MG_PHASE_DRAINING || !c->was_connected) { /* a broker that was never there has nothing of ours */
     mg_coord_over(c);
     return;
   }

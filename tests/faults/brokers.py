@@ -1,0 +1,334 @@
+"""Real brokers that the fault tests start, disturb and stop. One class a broker.
+
+A broker offers: start, stop, kill, again (the same data on the same port), config (its part of --queue-config), and the ways of
+harm below. A way that it does not have raises Unsupported, and the test is reported as skipped with that reason.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+
+class Unsupported(Exception):
+    pass
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(check, seconds, what, every=0.005):
+    """The first true value of check; AssertionError once the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < end, "not within %g s: %s" % (seconds, what() if callable(what) else what)
+        time.sleep(every)
+
+
+class Broker:
+    name = ""
+
+    def __init__(self, folder):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+
+    # Life.
+    def start(self, **how):
+        raise NotImplementedError
+
+    def stop(self):
+        raise NotImplementedError
+
+    def kill(self):
+        raise NotImplementedError
+
+    def again(self):
+        raise NotImplementedError
+
+    def config(self, **more):
+        raise NotImplementedError
+
+    # Harm, each with a count of what was hit.
+    def reset_connections(self):
+        raise Unsupported("%s: connections cannot be reset" % self.name)
+
+    def results_mark(self, run):
+        """The place behind the newest result."""
+        raise Unsupported("%s: results cannot be counted" % self.name)
+
+    def results_after(self, run, mark):
+        """How many came after the mark and cannot have reached a coordinator that stands still since then."""
+        raise Unsupported("%s: results cannot be counted" % self.name)
+
+    def remove_result(self, run, mark):
+        raise Unsupported("%s: a result cannot be removed by hand" % self.name)
+
+    def repeat_results(self, run, mark):
+        raise Unsupported("%s: results cannot be delivered twice by hand" % self.name)
+
+    def remove_leases(self, run, worker, holder_too):
+        raise Unsupported("%s: a lease cannot be deleted by hand" % self.name)
+
+    def spoil(self, run, rng):
+        """Pushes garbage of every kind wherever a client could write it; gives a count of messages a place."""
+        raise Unsupported("%s: garbage cannot be pushed" % self.name)
+
+    def fill(self, full):
+        raise Unsupported("%s: has no limit that can be reached" % self.name)
+
+    def wrong_configs(self):
+        """[(what, config, words that the message must have, whether it may be retried)]"""
+        raise Unsupported("%s: no wrong configuration is known" % self.name)
+
+
+class Resp:
+    """A raw connection to Redis."""
+
+    def __init__(self, port, password=None, timeout=10):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.file = self.socket.makefile("rb")
+        if password:
+            self("AUTH", password)
+
+    def __call__(self, *words):
+        out = b"*%d\r\n" % len(words)
+        for w in words:
+            w = w if isinstance(w, bytes) else str(w).encode()
+            out += b"$%d\r\n%s\r\n" % (len(w), w)
+        self.socket.sendall(out)
+        return self._reply()
+
+    def _reply(self):
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("redis closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"+":
+            return rest
+        if kind == b"$":
+            n = int(rest)
+            return None if n < 0 else self.file.read(n + 2)[:-2]
+        n = int(rest)
+        return None if n < 0 else [self._reply() for _ in range(n)]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Redis(Broker):
+    name = "redis"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.process = None
+        self.client = None
+        self.settings = {}
+
+    def start(self, password=None, tls=False):
+        self.port, self.password, self.tls_port = free_port(), password, None
+        lines = ["port %d" % self.port, "bind 127.0.0.1", "dir %s" % self.folder, "appendonly yes", "appendfsync everysec",
+                 'save ""', "maxmemory-policy noeviction", "daemonize no", "loglevel notice"]
+        if password:
+            lines.append("requirepass %s" % password)
+        if tls:
+            self.tls_port = free_port()
+            self._certificate()
+            lines += ["tls-port %d" % self.tls_port, "tls-cert-file %s/cert.pem" % self.folder,
+                      "tls-key-file %s/key.pem" % self.folder, "tls-ca-cert-file %s/cert.pem" % self.folder,
+                      "tls-auth-clients no"]
+        with open(os.path.join(self.folder, "redis.conf"), "w") as f:
+            f.write("\n".join(lines) + "\n")
+        self.again()
+
+    def _certificate(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+                       cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+
+    def again(self):
+        with open(os.path.join(self.folder, "redis.log"), "ab") as log:
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "redis-server", os.path.join(self.folder, "redis.conf")],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+        def answers():
+            assert self.process.poll() is None, "redis-server ended with %r, see %s/redis.log" % (self.process.returncode, self.folder)
+            try:
+                self.client = Resp(self.port, self.password)
+                return self.client("PING") == b"PONG"
+            except (OSError, RuntimeError):
+                return False
+
+        wait_until(answers, 20, "redis-server answers")
+
+    def _end(self, number):
+        if self.process is None:
+            return
+        if self.client is not None:
+            self.client.close()
+            self.client = None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(20)
+        self.process = None
+
+    def stop(self):
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        self._end(signal.SIGKILL)
+
+    def config(self, **more):
+        c = {"backend": "redis", "connection": {"host": "127.0.0.1", "port": self.port}}
+        if self.password:
+            c["connection"]["password"] = self.password
+        c.update(more)
+        return c
+
+    # --- harm ---
+
+    def key(self, name, run=None):
+        return "{mguard:mguard_tasks}:" + name + (":" + run if run else "")
+
+    def reset_connections(self):
+        return self.client("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def results_mark(self, run):
+        key = self.key("results", run)
+        if not self.client("EXISTS", key):
+            return b"0-0"
+        fields = self.client("XINFO", "STREAM", key)
+        return dict(zip(fields[::2], fields[1::2]))[b"last-generated-id"]
+
+    def _unread(self, run, mark):
+        """The first that came went to the read that waited, and so did others of the same script, with the same time."""
+        entries = self.client("XRANGE", self.key("results", run), b"(" + mark, "+")
+        first = entries[0][0].split(b"-")[0] if entries else b""
+        return [e for e in entries if e[0].split(b"-")[0] != first]
+
+    def results_after(self, run, mark):
+        return len(self._unread(run, mark))
+
+    def remove_result(self, run, mark):
+        return self.client("XDEL", self.key("results", run), self._unread(run, mark)[-1][0])
+
+    def repeat_results(self, run, mark):
+        entries = self._unread(run, mark)
+        for _, fields in entries:
+            self.client("XADD", self.key("results", run), "*", *fields)
+        return len(entries)
+
+    def remove_leases(self, run, worker, holder_too):
+        gone = 0
+        held = self.client("HGETALL", self.key("holders", run))
+        for task, holder in zip(held[::2], held[1::2]):
+            if worker.encode() not in holder:
+                continue
+            gone += self.client("ZREM", self.key("leases", run), task)
+            if holder_too:
+                self.client("HDEL", self.key("holders", run), task)
+        return gone
+
+    def fill(self, full):
+        used = int([x for x in self.client("INFO", "memory").split(b"\r\n") if x.startswith(b"used_memory:")][0].split(b":")[1])
+        self.client("CONFIG", "SET", "maxmemory", used // 2 if full else 0)
+
+    def _variants(self, whole, rng):
+        """What can be wrong with a message, each with a name."""
+        out = {"empty": b"", "garbage": rng.randbytes(300), "text": b"hello, this is no message",
+               "zeros": b"\0" * 100, "newer": b"\x63" + whole[1:], "oversized": b"\x01\x00" + b"\xc6\xff\xff\xff\xff" + rng.randbytes(200000),
+               "declares much": b"\x01\x01" + bytes.fromhex("04224d186c40ffffffffffffff7f00") + rng.randbytes(100)}
+        for n in (1, 2, len(whole) // 3, len(whole) - 1):
+            out["truncated to %d" % n] = whole[:n]
+        for i in range(8):
+            at = rng.randrange(len(whole))
+            out["bit %d of byte %d" % (i, at)] = whole[:at] + bytes([whole[at] ^ 1 << i]) + whole[at + 1:]
+        if len(whole) > 40 and whole[1] & 2:
+            end = 3 + whole[2]
+            out["wrong MAC"] = whole[:end] + rng.randbytes(32) + whole[end + 32:]
+            out["unsigned"] = whole[:1] + bytes([whole[1] & ~2]) + whole[end + 32:]
+            out["unknown key"] = whole[:3] + b"?" * whole[2] + whole[end:]
+        return out
+
+    def spoil(self, run, rng):
+        c, count = self.client, {}
+        tasks = c("HGETALL", self.key("tasks", run))
+        results = c("XRANGE", self.key("results", run), "-", "+")
+        beats = c("HGETALL", self.key("beats"))
+        spoilt = ("9:", "8:", "spoilt")  # by an earlier call
+        whole = [record for task, record in zip(tasks[::2], tasks[1::2]) if not task.decode().startswith(spoilt)]
+        fields = [f for f in (dict(zip(entry[1][::2], entry[1][1::2])) for entry in results) if f.get(b"b", b"").startswith(b"\x01")]
+        beat = [body for name, body in zip(beats[::2], beats[1::2]) if not name.decode().startswith(spoilt)]
+        if not whole or not fields or not beat:
+            return None
+        head, frame = whole[0].split(b"|", 1)
+        fields, beat = fields[0], beat[0]
+        end = str(int(time.time() * 1000) + 600000)
+        for kind, bad in self._variants(frame, rng).items():
+            task = "9:spoilt " + kind
+            c("HSET", self.key("tasks", run), task, head + b"|" + bad)
+            c("RPUSH", self.key("pending", run), task, "nobody knows " + kind)
+            count["tasks"] = count.get("tasks", 0) + 1
+        for bad in self._variants(fields[b"b"], rng).values():
+            c("XADD", self.key("results", run), "*", "t", fields[b"t"], "b", bad)
+            count["results"] = count.get("results", 0) + 1
+        c("XADD", self.key("results", run), "*", "other", "fields")
+        for place in ("beats", "controls"):
+            for kind, bad in self._variants(beat, rng).items():
+                c("HSET", self.key(place), "spoilt " + kind, bad)
+                c("ZADD", self.key(place.rstrip("s") + "-ends"), end, "spoilt " + kind)
+                count[place] = count.get(place, 0) + 1
+        c("ZADD", self.key("delayed"), 1, "no line break", 2, run + "\nnobody", 3, rng.randbytes(50))
+        c("ZADD", self.key("active"), 1, "no-such-run", 2, rng.randbytes(20))
+        c("ZADD", self.key("runs"), end, "no-such-run", end, rng.randbytes(20))
+        c("ZADD", self.key("quarantine"), end, "nobody", 5, rng.randbytes(20))
+        c("XADD", self.key("wake"), "*", "x", rng.randbytes(100))
+        c("HSET", self.key("holders", run), "8:ghost", "no token", "8:ghost2", b"token\nworker")
+        c("ZADD", self.key("leases", run), 1, "8:ghost", 2, "8:ghost2", 3, "8:ghost3")
+        c("HSET", self.key("tasks", run), "8:no record", "", "8:half a record", "12|")
+        c("RPUSH", self.key("pending", run), "8:no record", "8:half a record", "")
+        c("HSET", self.key("dead", run), "8:dead", rng.randbytes(50))
+        c("HSET", self.key("why", run), "8:other", rng.randbytes(50))
+        c("ZADD", self.key("dead-order", run), 1, "8:dead", 2, "8:nothing")
+        c("HSET", self.key("done", run), "8:x", rng.randbytes(10))
+        count["other keys"] = 12
+        return count
+
+    def wrong_configs(self):
+        here = {"host": "127.0.0.1", "port": self.port, "password": self.password}
+        tls = dict(here, port=self.tls_port)
+        return [
+            ("wrong password", {"backend": "redis", "connection": dict(here, password="wrong")}, ("password",), False),
+            ("no password", {"backend": "redis", "connection": {"host": "127.0.0.1", "port": self.port}}, ("password",), False),
+            ("TLS to a plain port", {"backend": "redis", "connection": dict(here, ssl=True, ssl_verify=False)}, ("TLS", "plain"), False),
+            ("plain to a TLS port", {"backend": "redis", "connection": tls}, ("TLS",), None),
+            ("certificate of a stranger", {"backend": "redis", "connection": dict(tls, ssl=True)}, ("certificate",), None),
+            ("unknown host", {"backend": "redis", "connection": dict(here, host="no-such-host.invalid")}, ("no-such-host.invalid",), True),
+            ("nobody listens", {"backend": "redis", "connection": dict(here, port=free_port())}, ("127.0.0.1",), True),
+        ]
+
+
+KNOWN = {"redis": Redis}
+
+
+def missing(name):
+    """Why this machine cannot run the broker; None where it can."""
+    if name == "redis" and shutil.which("redis-server") is None:
+        return "redis-server is not installed"
+    return None

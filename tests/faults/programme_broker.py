@@ -1,0 +1,178 @@
+"""Faults of the broker and of the way to it."""
+import signal
+import time
+
+from brokers import wait_until
+from programme import TooSoon, fault
+
+
+@fault("the broker restarts in mid-run")
+def restarted(x):
+    """Once by SIGTERM, once by SIGKILL; nothing that it had acknowledged is gone (its log is on)."""
+    cases, queue = x.cases(1500, 5000), x.queue()
+    workers = x.workers(queue, 3, 6)
+    run = x.run(queue, cases)
+    lines = []
+    for harsh in (False, True) * (2 if x.full else 1):
+        x.stage.executing(workers[0])
+        if not run.running():
+            raise TooSoon("the run was over before the restart")
+        at = time.monotonic()
+        (x.broker.kill if harsh else x.broker.stop)()
+        known = len(run.events("broker_connected"))
+        run.wait_event("broker_lost", 20, len(run.events("broker_lost")) - 1)
+        x.broker.again()
+        run.wait_event("broker_connected", 30, known)
+        lines.append("%s, back after %.1f s" % ("killed" if harsh else "stopped", time.monotonic() - at))
+        x.stage.executing(workers[0])
+    facts = x.check(run, cases)
+    x.proof(facts.reconnects >= 2, facts)
+    assert facts.report["outcomes"]["candidate"]["lost"] == 0
+    for w in workers:
+        assert w.running(), "%s did not live through the restart: %s" % (w.name, w.tail())
+    return "%s; %s" % ("; ".join(lines), facts)
+
+
+@fault("every connection reset three times within 3 s")
+def reset(x):
+    """Progress resumes, not only the connection."""
+    cases, queue = x.cases(1500, 5000), x.queue()
+    workers = x.workers(queue, 3, 6)
+    run = x.run(queue, cases)
+    for w in workers:
+        x.stage.executing(w)
+    hit, begin = [], time.monotonic()
+    for i in range(3):
+        wait_until(lambda: time.monotonic() - begin >= i, 5, "the next second")
+        hit.append(x.broker.reset_connections())
+    took, after = time.monotonic() - begin, {}
+    for w in workers:
+        at = time.monotonic()
+        x.stage.executing(w, 15)
+        after[w.name] = time.monotonic() - at
+    if not run.running():
+        raise TooSoon("the run was over before the resets")
+    facts = x.check(run, cases)
+    x.proof(facts.reconnects >= 2, facts)
+    return "%r connections reset in %.1f s, every worker at work again after %.1f s; %s" % (hit, took, max(after.values()), facts)
+
+
+def halt(x, run, name):
+    """Stops the coordinator, and waits for results that it cannot have read. Gives the place they came after."""
+    run.signal(signal.SIGSTOP)
+    mark = x.broker.results_mark(name)
+    if not run.running():
+        raise TooSoon("the run was over before its coordinator was stopped")
+    wait_until(lambda: x.broker.results_after(name, mark) > 0, 20, "results wait for the coordinator")
+    return mark
+
+
+@fault("the result of one task removed from the broker by hand")
+def result_removed(x):
+    """The broker no longer has the task: it is sent again."""
+    cases, queue = x.cases(600, 2000), x.queue(lease_seconds=2, heartbeat_timeout=1.5)
+    x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    name = x.stage.run_id(run)
+    wait_until(lambda: len(x.stage.log.read()) > 60, 20, "work goes on")
+    mark = halt(x, run, name)
+    removed = x.broker.remove_result(name, mark)
+    run.signal(signal.SIGCONT)
+    assert removed == 1
+    facts = x.check(run, cases)
+    assert facts.requeued >= 1 and facts.beyond > 0, "the removed result is not missed: %s\n%s" % (facts, run.tail())
+    why = run.events("queue_requeued")[-1]["text"]
+    return "\"%s\"; %s" % (why, facts)
+
+
+@fault("results delivered twice")
+def repeated(x):
+    """The second is dropped and counted as such."""
+    cases, queue = x.cases(600, 2000), x.queue()
+    x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    name = x.stage.run_id(run)
+    wait_until(lambda: len(x.stage.log.read()) > 60, 20, "work goes on")
+    copies = 0
+    for _ in range(3):
+        mark = halt(x, run, name)
+        copies += x.broker.repeat_results(name, mark)
+        run.signal(signal.SIGCONT)
+        ran = len(x.stage.log.read())
+        wait_until(lambda: len(x.stage.log.read()) > ran + 60 or not run.running(), 20, "the coordinator takes the results")
+    facts = x.check(run, cases)
+    assert facts.dropped == copies, "%d results were delivered twice, %d repeats dropped: %s" % (copies, facts.dropped, facts)
+    assert facts.beyond == 0, "%s" % facts
+    return "%d copies; %s" % (copies, facts)
+
+
+@fault("the lease of one task deleted by hand")
+def lease_deleted(x):
+    """While its worker lives: its result counts. With its holder, and the worker killed: the task is found missing and sent again."""
+    cases, queue = x.cases(900, 2500), x.queue(lease_seconds=2, heartbeat_timeout=1.5)
+    workers = x.workers(queue, 3, 6)
+    run = x.run(queue, cases)
+    name, gone = x.stage.run_id(run), []
+    for victim, holder_too, dies in ((workers[0], False, False), (workers[1], True, False), (workers[2], True, True)):
+        x.stage.executing(victim)
+        victim.signal_all(signal.SIGSTOP)
+        gone.append(x.broker.remove_leases(name, victim.name, holder_too))
+        if dies:
+            victim.kill()
+        else:
+            victim.signal_all(signal.SIGCONT)
+        if gone[-1] == 0 or not run.running():
+            raise TooSoon("no lease was there to be deleted")
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0, facts)
+    return "%r leases deleted; %s; last requeue: \"%s\"" % (gone, facts, run.events("queue_requeued")[-1]["text"])
+
+
+@fault("the broker is full")
+def full(x):
+    """The message names the cause, the run pauses and goes on when there is room; nothing is lost."""
+    cases, queue = x.cases(900, 2500), x.queue()
+    workers = x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    x.stage.executing(workers[0])
+    x.broker.fill(True)
+    said = run.wait_event("broker_refused", 20)["text"]
+    for word in ("full", "maxmemory"):
+        assert word in said, "the message does not name the cause: %s" % said
+    before = len(x.stage.log.read())
+    time_out = time.monotonic() + 1.5
+    wait_until(lambda: time.monotonic() > time_out, 5, "the run has paused for a while")
+    assert run.running(), "the run ended while the broker was full: %s" % run.tail()
+    x.broker.fill(False)
+    wait_until(lambda: len(x.stage.log.read()) > before + 20, 20, "work goes on when there is room")
+    facts = x.check(run, cases)
+    assert facts.beyond == 0, "%s" % facts
+    return "\"%s\"; %s" % (said, facts)
+
+
+@fault("wrong connections")
+def wrong(x):
+    """Password, TLS and plain mixed up, unknown host, closed port: coordinator and worker name the cause."""
+    x.broker.stop()
+    x.broker.start(password="right", tls=True)
+    lines = []
+    for what, config, words, again in x.broker.wrong_configs():
+        started = [x.run(config, 100), x.stage.worker(config)]
+        for p in started:
+            def heard():
+                texts = [e.get("text", "") for e in p.events()] + [p.said()]
+                return [t for t in texts if all(w in t for w in words)]
+
+            wait_until(heard, 20, lambda: "%s, %s: a message with %r; %s" % (what, p.name, words, p.tail()))
+            if again or (again is None and p.running()):
+                p.signal(signal.SIGTERM)
+                code = p.wait(20)
+            else:
+                code = p.wait(20)
+                assert code in (4, 5), "%s, %s: exit code %d: %s" % (what, p.name, code, p.tail())
+            said = [line for line in heard()[-1].split("\n") if words[0] in line][0].strip()
+        lines.append("%s: \"%s\" (exit code %d)" % (what, said[-170:], code))
+    queue = x.queue()
+    x.workers(queue, 1)
+    facts = x.check(x.run(queue, 100), 100)
+    return "; ".join(lines) + "; and right: %s" % facts.report["verdict"]

@@ -1,0 +1,43 @@
+/* clock.c - preloaded into a program, moves its wall clock by CLOCK_SKEW_S seconds. Monotonic clocks and waits stay as they are. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+
+int clock_gettime(clockid_t id, struct timespec *out);
+int gettimeofday(struct timeval *restrict out, void *restrict zone);
+time_t time(time_t *out);
+
+static long skew_s(void) {
+  const char *text = getenv("CLOCK_SKEW_S");
+  return text != NULL ? strtol(text, NULL, 10) : 0;
+}
+
+static int real(clockid_t id, struct timespec *out) {
+  static int (*next)(clockid_t, struct timespec *);
+  if (next == NULL) *(void **)(&next) = dlsym(RTLD_NEXT, "clock_gettime");
+  return next(id, out);
+}
+
+int clock_gettime(clockid_t id, struct timespec *out) {
+  int rc = real(id, out);
+  if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) out->tv_sec += skew_s();
+  return rc;
+}
+
+int gettimeofday(struct timeval *restrict out, void *restrict zone) {
+  struct timespec now;
+  (void)zone;
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
+  out->tv_sec = now.tv_sec;
+  out->tv_usec = now.tv_nsec / 1000;
+  return 0;
+}
+
+time_t time(time_t *out) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return (time_t)-1;
+  if (out != NULL) *out = now.tv_sec;
+  return now.tv_sec;
+}
