@@ -13,6 +13,7 @@ struct mg_redis_conn {
   mg_buf out;
   bool plain_tcp; /* TLS may be what is missing */
   bool answered;  /* at least a reply came */
+  bool shut_out;  /* closed before anything came */
   char first_byte;
   uint8_t in[READ_BYTES];
 };
@@ -54,12 +55,13 @@ mg_err mg_redis_conn_send(mg_redis_conn *c, mg_ms until, mg_error *e) {
   return mg_redis_no_answer(err, e);
 }
 
-static mg_err closed_at_once(const mg_redis_conn *c, mg_error *e) {
+static mg_err closed_at_once(mg_redis_conn *c, mg_error *e) {
+  c->shut_out = true;
   const char *at = strstr(mg_redis_conn_where(c), " at ");
   return mg_fail(e, MG_CONN, "plain connection to %s was closed at once: is it a TLS port? set ssl = true", at != NULL ? at + 4 : mg_redis_conn_where(c));
 }
 
-static mg_err garbled(const mg_redis_conn *c, mg_error *e) {
+static mg_err garbled(mg_redis_conn *c, mg_error *e) {
   /* 0x15 opens a TLS alert record: what a TLS port says to a plain client. */
   if (!c->answered && c->plain_tcp && c->first_byte == 0x15) {
     (void)closed_at_once(c, e);
@@ -225,6 +227,16 @@ static bool answers_plain(const mg_endpoint *at) {
   return yes;
 }
 
+/* Whether a port that closed our plain connection without a word speaks TLS: no certificate matters for that. */
+static bool answers_tls(const mg_endpoint *at) {
+  mg_endpoint tls = *at;
+  mg_transport *t = NULL;
+  tls.tls = (mg_tls_options){.on = true, .trust_any = true};
+  mg_err err = mg_transport_open(&t, &tls, mg_now_ms() + PLAIN_MS, NULL);
+  mg_transport_close(t);
+  return err == MG_OK || err == MG_FATAL; /* it may refuse us for having no certificate */
+}
+
 mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const mg_redis_place *where, mg_redis_kind kind, const char *name, mg_ms until,
                           mg_error *e) {
   mg_err err = MG_OK;
@@ -248,6 +260,10 @@ mg_err mg_redis_conn_open(mg_redis_conn **out, const mg_redis_settings *s, const
     err = mg_fail(e, MG_FATAL, "%s:%d does not answer TLS: is it a plain port? set ssl = false", at.host, at.port);
   }
   if (err == MG_OK) err = log_in(c, s, kind, name, until, e);
+  if (err == MG_CONN && c->shut_out && answers_tls(&at)) {
+    err = MG_FATAL; /* the text is there already */
+    if (e != NULL) e->code = err;
+  }
   if (err != MG_OK) {
     mg_redis_conn_close(c);
     return err;

@@ -98,19 +98,14 @@ static void tls_to_a_plain_port(void **state) {
 
 static void plain_to_a_tls_port(void **state) {
   (void)state;
-  mg_options *o = mg_options_new();
-  char place[32];
-  (void)snprintf(place, sizeof place, "localhost:%d", tls.port);
-  (void)mg_options_set_int(o, "connection.port", tls.port);
-  mg_backend *b = NULL;
-  mg_error e = {0};
-  mg_backend_config config = {.options = o, .identity = "tester", .wake_fd = -1};
-  mg_err err = ops->open(&b, &config, mg_now_ms() + 5000, &e);
-  mg_options_free(o);
-  assert_true(err == MG_FATAL || err == MG_CONN); /* whether it says an alert first is the server's affair */
-  assert_non_null(strstr(e.text, place));
-  assert_non_null(strstr(e.text, "closed at once: is it a TLS port? set ssl = true"));
-  print_message("             %s\n", e.text);
+  const mg_test_redis *servers[] = {&tls, &tls_client};
+  for (int i = 0; i < 2; i++) {
+    mg_options *o = mg_options_new();
+    char place[32];
+    (void)snprintf(place, sizeof place, "localhost:%d", servers[i]->port);
+    (void)mg_options_set_int(o, "connection.port", servers[i]->port);
+    REFUSED(o, MG_FATAL, place, "closed at once: is it a TLS port? set ssl = true");
+  }
 }
 
 static void the_authority_is_another(void **state) {
@@ -148,6 +143,38 @@ static void another_name_can_be_expected(void **state) {
   if (err != MG_OK) fail_msg("%s", e.text);
   ops->close(b);
   mg_options_free(o);
+}
+
+static void verification_can_be_left_out(void **state) {
+  (void)state;
+  mg_options *o = mg_options_new();
+  mg_backend *b = NULL;
+  mg_error e = {0};
+  mg_backend_config config = {.options = o, .identity = "tester", .wake_fd = -1};
+  (void)mg_options_set_int(o, "connection.port", tls.port);
+  (void)mg_options_set_bool(o, "connection.ssl", true);
+  (void)mg_options_set_bool(o, "connection.ssl_verify", false);
+  mg_err err = ops->open(&b, &config, mg_now_ms() + 5000, &e);
+  if (err != MG_OK) fail_msg("%s", e.text);
+  ops->close(b);
+  mg_options_free(o);
+}
+
+static void the_version_before(void **state) {
+  (void)state;
+  mg_test_redis server;
+  assert_true(mg_test_redis_start_tls(&server, true, "tls-protocols TLSv1.2"));
+  mg_options *o = options_of(&server);
+  mg_backend *b = NULL;
+  mg_error e = {0};
+  mg_backend_config config = {.options = o, .identity = "tester", .wake_fd = -1};
+  mg_err err = ops->open(&b, &config, mg_now_ms() + 5000, &e);
+  if (err != MG_OK) fail_msg("%s", e.text);
+  ops->close(b);
+  (void)mg_options_set_text(o, "connection.ssl_certificate_location", "");
+  (void)mg_options_set_text(o, "connection.ssl_key_location", "");
+  REFUSED(o, MG_FATAL, "refuses the TLS connection", "client certificate");
+  mg_test_redis_stop(&server);
 }
 
 static void no_client_certificate(void **state) {
@@ -395,7 +422,8 @@ int main(void) {
       cmocka_unit_test(the_unix_socket_is_missing),   cmocka_unit_test(tls_to_a_plain_port),
       cmocka_unit_test(plain_to_a_tls_port),          cmocka_unit_test(the_authority_is_another),
       cmocka_unit_test(no_authority_is_named),        cmocka_unit_test(the_name_is_another),
-      cmocka_unit_test(another_name_can_be_expected), cmocka_unit_test(no_client_certificate),
+      cmocka_unit_test(another_name_can_be_expected), cmocka_unit_test(verification_can_be_left_out),
+      cmocka_unit_test(the_version_before),           cmocka_unit_test(no_client_certificate),
       cmocka_unit_test(files_that_are_missing),       cmocka_unit_test(logins),
       cmocka_unit_test(rights_that_are_missing),      cmocka_unit_test(kinds_of_servers_mixed_up),
       cmocka_unit_test(a_server_that_is_stopped),     cmocka_unit_test(memory_is_full),
