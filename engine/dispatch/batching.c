@@ -50,9 +50,10 @@ void mg_batching_observe(mg_batching *b, uint32_t count, double busy_seconds, do
 }
 
 void mg_batching_set(mg_batching *b, uint32_t batch) {
+  uint32_t before = b->batch;
   b->adaptive = false;
-  b->reach = 0;
   b->batch = batch > b->most ? b->most : batch < 1 ? 1 : batch;
+  if (b->batch != before) b->reach = 0;
 }
 
 uint32_t mg_batching_next(const mg_batching *b, uint64_t remaining, uint32_t executors) {

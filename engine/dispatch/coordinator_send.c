@@ -233,7 +233,7 @@ void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e) {
 
 void mg_coord_flush_cancels(mg_coordinator *c) {
   if (c->cancel_count == 0) return;
-  mg_link_reclaim(c->link, MG_TOKEN_CANCEL, c->run, NULL, c->cancelled, c->cancel_count);
+  mg_link_reclaim(c->link, c->phase == MG_PHASE_DRAINING ? MG_TOKEN_DRAIN : MG_TOKEN_CANCEL, c->run, NULL, c->cancelled, c->cancel_count);
   for (size_t i = 0; i < c->cancel_count; i++) free((void *)(uintptr_t)c->cancelled[i]);
   c->cancel_count = 0;
 }

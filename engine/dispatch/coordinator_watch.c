@@ -67,6 +67,11 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
 
 /* --- silence --- */
 
+static void say_lost(mg_coordinator *c, int worker) {
+  const mg_worker_seen *s = &c->breaker.seen[worker];
+  mg_coord_note(c, "worker_lost", "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
+}
+
 static void lose(mg_coordinator *c, int worker) {
   const mg_worker_seen *s = &c->breaker.seen[worker];
   double silent = (double)(c->beats_ms - s->last_beat_ms) / 1000;
@@ -74,7 +79,7 @@ static void lose(mg_coordinator *c, int worker) {
   bool quarantine = mg_breaker_lose(&c->breaker, worker, c->beats_ms) && was_here;
   if (was_here) {
     mg_coord_event(c, "heartbeat_timeout", "worker %s has been silent for %.1f s", s->name, silent);
-    mg_coord_note(c, "worker_lost", "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
+    say_lost(c, worker);
   }
   if (quarantine) {
     mg_ms ttl = larger(QUARANTINE_MIN_MS, 4 * c->silence_ms);
@@ -158,7 +163,13 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
   int worker = mg_breaker_find(&c->breaker, ev->from);
   bool alive = mg_breaker_is_alive(&c->breaker, worker);
   if (ev->token == MG_TOKEN_DRAIN) {
-    if (!alive || !names(worker, e)) mg_ledger_remove(&c->ledger, e);
+    if (alive) { /* fetched between the probe and this: its answer still counts */
+      e->off_queue = true;
+      e->holder = worker;
+      e->sign_ms = mg_now_ms();
+    } else {
+      mg_ledger_remove(&c->ledger, e);
+    }
     return;
   }
   if (alive && names(worker, e)) {
@@ -170,6 +181,7 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
     mg_coord_again(c, e, "its lease ended");
     return;
   }
+  if (worker >= 0 && !mg_breaker_was_here(&c->breaker, worker)) say_lost(c, worker); /* it beat once and held a task: no stranger */
   /* Not named by the last beat: it may have been begun after it. */
   bool begun = !names(worker, e) || e->begun;
   e->candidate_ran = e->candidate_ran && names(worker, e) && e->begun && e->candidate_at;
@@ -197,12 +209,7 @@ void mg_coord_probed(mg_coordinator *c, const mg_link_event *ev) {
   case MG_TASK_PENDING:
     e->suspect = false;
     e->sign_ms = now;
-    if (c->phase == MG_PHASE_DRAINING) {
-      char id[MG_TASK_MAX + 1];
-      mg_task_id_make(id, c->epoch, e->seq);
-      const char *ids[] = {id};
-      mg_link_reclaim(c->link, MG_TOKEN_DRAIN, c->run, NULL, ids, 1);
-    }
+    if (c->phase == MG_PHASE_DRAINING) mg_coord_cancel(c, e);
     break;
   case MG_TASK_LEASED:
     e->suspect = false;
@@ -249,10 +256,11 @@ static void probe(mg_coordinator *c, mg_ms silent_ms, mg_ms now) {
     l->names[l->count] = l->ids[l->count];
     l->attempts[l->count++] = e->attempt;
     e->sign_ms = now; /* until the answer */
-    if (l->count == PROBES_MAX) break;
+    if (l->count < PROBES_MAX) continue;
+    mg_link_probe(c->link, c->run, l->names, l->attempts, l->count);
+    l->count = 0;
   }
-  if (l == NULL) return;
-  mg_link_probe(c->link, c->run, l->names, l->attempts, l->count);
+  if (l != NULL && l->count > 0) mg_link_probe(c->link, c->run, l->names, l->attempts, l->count);
   free(l);
 }
 

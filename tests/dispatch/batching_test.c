@@ -118,6 +118,13 @@ static void reaches_beyond_short_tasks(void **state) {
   assert_int_equal(mg_batching_limit(&b, 2), 256000);
   for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 0.01 * b.batch, 1);
   assert_in_range(mg_batching_limit(&b, 2), 96, 100);
+  b = with(NULL);
+  mg_batching_set(&b, 10);
+  for (int i = 0; i < 60; i++) {
+    mg_batching_observe(&b, 10, 25e-6 * 10, 1);
+    mg_batching_set(&b, 10); /* a policy that says the same again changes nothing */
+  }
+  assert_int_equal(mg_batching_limit(&b, 2), 2 * 2 * 640);
 }
 
 int main(void) {
