@@ -139,6 +139,7 @@ static bool obey(const char *orders, uint64_t case_number, uint32_t index, char 
   if (strcmp(action, "kill") == 0) die_by(SIGKILL);
   if (strcmp(action, "exit") == 0) _exit(7);
   if (strcmp(action, "slow") == 0) nap_ms(20);
+  if (strcmp(action, "long") == 0) nap_ms(1000);
   if (strcmp(action, "hang") == 0 || (strcmp(action, "once") == 0 && mark("once", case_number))) {
     for (;;) nap_ms(10000);
   }

@@ -72,6 +72,11 @@ static int line_child(void) {
       say("good bye\n", 9);
       usleep(50000);
       exit(7);
+    } else if (strcmp(line, "late\n") == 0) { /* goes on writing after its answer was taken */
+      say("answer\n", 7);
+      usleep(50000);
+      say("late\n", 5);
+      kill(getppid(), SIGUSR1);
     } else if (strcmp(line, "count\n") == 0) {
       char text[32];
       say(text, (size_t)snprintf(text, sizeof text, "%d\n", lines));
@@ -228,6 +233,18 @@ static void death_between_calls_is_nobodys(void **state) {
   mg_child_free(c);
 }
 
+static void late_output_is_not_the_next_answer(void **state) {
+  (void)state;
+  mg_child *c = line_program();
+  expect_answer(c, "late", "answer");
+  mg_ms until = mg_now_ms() + 5000;
+  while (stop == 0 && mg_now_ms() < until) usleep(1000);
+  assert_int_equal(stop, 1);
+  stop = 0;
+  expect_answer(c, "count", "1");
+  mg_child_free(c);
+}
+
 static void answers_only_after_the_question(void **state) {
   (void)state;
   mg_child *c = make((const char *const[]){self, "__child", "early", NULL}, false);
@@ -337,13 +354,14 @@ static void environment_folder_and_memory(void **state) {
 
 static void inherits_nothing(void **state) {
   (void)state;
-  int leak = open("/dev/null", O_RDONLY); /* as a script's io.open: not CLOEXEC */
-  assert_true(leak >= 0);
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC), leak = fcntl(null, F_DUPFD, 50); /* as a script's io.open: not CLOEXEC */
+  assert_true(leak >= 50);
   mg_child *c = line_program();
   expect_answer(c, "fds", "0 1 2 ");
   expect_answer(c, "signals", "clean");
   mg_child_free(c);
   close(leak);
+  close(null);
 }
 
 static void stops_on_the_signal(void **state) {
@@ -398,25 +416,37 @@ static void the_group_is_told_and_killed(void **state) {
   mg_child_free(c);
 }
 
+static _Atomic int32_t doomed_group;
+static int doomed_said;
+
+static void tell_and_die(int number) {
+  (void)number;
+  int32_t pid = atomic_load(&doomed_group);
+  if (write(doomed_said, &pid, sizeof pid) != sizeof pid) _exit(1);
+  raise(SIGKILL);
+}
+
 static void dies_with_its_parent(void **state) {
   (void)state;
   int said[2];
   assert_int_equal(pipe2(said, O_CLOEXEC), 0);
   pid_t parent = fork();
-  if (parent == 0) {
-    _Atomic int32_t group = 0;
+  if (parent == 0) { /* killed in the middle of a call of a program that heeds no end of input */
     mg_child *c = NULL;
     mg_slice a;
     mg_error e;
-    if (mg_child_new(&c, &(mg_child_config){.argv = (const char *const[]){self, "__child", "lines", NULL}, .group = &group}, &e) != MG_OK) _exit(1);
-    if (mg_child_call(c, mg_slice_of("x"), &a, NULL, &e) != MG_OK) _exit(1);
-    int32_t pid = atomic_load(&group);
-    if (write(said[1], &pid, sizeof pid) != sizeof pid) _exit(1);
-    raise(SIGKILL);
+    doomed_said = said[1];
+    signal(SIGALRM, tell_and_die);
+    struct itimerval soon = {.it_value = {0, 100000}};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    if (mg_child_new(&c, &(mg_child_config){.argv = (const char *const[]){"sleep", "1000", NULL}, .group = &doomed_group}, &e) != MG_OK) _exit(1);
+    (void)mg_child_call(c, mg_slice_of("x"), &a, NULL, &e);
+    _exit(1);
   }
   int32_t child = 0;
   assert_int_equal(read(said[0], &child, sizeof child), sizeof child);
   assert_int_equal(waitpid(parent, NULL, 0), parent);
+  assert_true(child > 1);
   expect_gone(child);
   close(said[0]);
   close(said[1]);
@@ -480,6 +510,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(keeps_one_process),
       cmocka_unit_test(a_failure_costs_one_case),
       cmocka_unit_test(death_between_calls_is_nobodys),
+      cmocka_unit_test(late_output_is_not_the_next_answer),
       cmocka_unit_test(answers_only_after_the_question),
       cmocka_unit_test(large_both_ways),
       cmocka_unit_test(stderr_never_blocks),

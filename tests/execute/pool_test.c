@@ -370,12 +370,14 @@ static void refusal_keeps_the_executor(void **state) {
 static void a_full_arena_is_asked_again(void **state) {
   (void)state;
   world *w = open_world("/ok", 1);
-  ending *e = run_one(w, 0, 30, "full@11:g,full@12:g");
+  ending *e = run_one(w, 0, 30, "full@11:g,full@12:g,segv@20:b,full@21:g");
+  const oddity odd = {20, MG_BASELINE, MG_CRASH, "killed by signal 11 (SIGSEGV)"};
   assert_int_equal(e->r.count, 30);
-  expect_cases(&e->r, 0, NULL, 0, true);
+  expect_cases(&e->r, 0, &odd, 1, true);
   assert_false(e->r.has_digest);
   assert_int_equal(begun(11, "baseline"), 1);
-  assert_int_equal(mg_pool_restarts(w->pool), 0);
+  assert_int_equal(begun(21, "baseline"), 1);
+  assert_int_equal(mg_pool_restarts(w->pool), 1);
   close_world(w);
 }
 
@@ -422,13 +424,13 @@ static void a_gap_of_the_loop_is_no_cases_fault(void **state) {
   uv_timer_init(&w->loop, &gap);
   gap.data = &left;
   uv_timer_start(&gap, slow_ticks, 100, 0);
-  ending *e = run_one(w, 0, 20, "once@3:b,hang@5:c"); /* 3 hangs while the gap is there, 5 always */
+  ending *e = run_one(w, 0, 20, "once@4:b,hang@6:c"); /* 4 hangs while the gap is there, 6 always */
   uv_close((uv_handle_t *)&gap, NULL);
-  const oddity odd[] = {{5, MG_CANDIDATE, MG_TIMED_OUT, "no answer within 300 ms"}};
+  const oddity odd[] = {{6, MG_CANDIDATE, MG_TIMED_OUT, "no answer within 300 ms"}};
   expect_cases(&e->r, 0, odd, 1, true);
-  assert_int_equal(begun(3, "baseline"), 2);
-  assert_int_equal(begun(3, "candidate"), 1);
-  assert_int_equal(begun(5, "candidate"), 1);
+  assert_int_equal(begun(4, "baseline"), 2);
+  assert_int_equal(begun(4, "candidate"), 1);
+  assert_int_equal(begun(6, "candidate"), 1);
   assert_int_equal(mg_pool_restarts(w->pool), 2);
   forget(e);
 
@@ -438,11 +440,11 @@ static void a_gap_of_the_loop_is_no_cases_fault(void **state) {
   uv_timer_init(&w->loop, &another);
   another.data = &left;
   uv_timer_start(&another, slow_ticks, 100, 0);
-  e = run_one(w, 20, 20, "once@23:c");
+  e = run_one(w, 20, 20, "once@24:c");
   uv_close((uv_handle_t *)&another, NULL);
   expect_cases(&e->r, 20, NULL, 0, true);
-  assert_int_equal(begun(23, "baseline"), 1);
-  assert_int_equal(begun(23, "candidate"), 2);
+  assert_int_equal(begun(24, "baseline"), 1);
+  assert_int_equal(begun(24, "candidate"), 2);
   close_world(w);
 }
 
@@ -459,6 +461,16 @@ static void a_case_longer_than_a_gap_passes(void **state) {
   for (int i = 0; i < 9; i++) snprintf(orders + strlen(orders), sizeof orders - strlen(orders), "%sslow@%d:c", i > 0 ? "," : "", i * 2 + 1);
   ending *e = run_one(w, 0, 20, orders);
   uv_close((uv_handle_t *)&gap, NULL);
+  expect_cases(&e->r, 0, NULL, 0, true);
+  forget(e);
+
+  left = 1; /* one case that the whole gap falls into; what is left of it is short enough */
+  uv_timer_t another;
+  uv_timer_init(&w->loop, &another);
+  another.data = &left;
+  uv_timer_start(&another, slow_ticks, 50, 0);
+  e = run_one(w, 0, 5, "long@2:c");
+  uv_close((uv_handle_t *)&another, NULL);
   expect_cases(&e->r, 0, NULL, 0, true);
   assert_int_equal(mg_pool_restarts(w->pool), 0);
   close_world(w);
@@ -492,7 +504,7 @@ static void a_script_that_does_not_load(void **state) {
 
 static void executors_that_die_in_a_row(void **state) {
   (void)state;
-  world *w = open_world("/ok", 1);
+  world *w = open_world("/ok", 2); /* one is always up */
   mg_task t = task_of("t", 0, 5, "load@2:g");
   ending *e = submit(w, 0, &t);
   RUN_UNTIL(w, w->failing > 0);
