@@ -4,6 +4,7 @@
 #include "script/embedded.h"
 #include "script/isolate.h"
 #include "script/state_internal.h"
+#include "script/value.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -104,6 +105,7 @@ static int load_embedded(lua_State *L) {
 
 static int open_all(lua_State *L) {
   luaL_openlibs(L);
+  mg_value_open(L); /* values are copied into states that never load mguard.core */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (const mg_embedded *m = mg_embedded_modules; m->name != NULL; m++) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)m);

@@ -12,6 +12,9 @@ static const char ARRAY_META = 0, OBJECT_META = 0, NULL_VALUE = 0;
 void mg_value_open(lua_State *L) {
   static const char *const keys[] = {&ARRAY_META, &OBJECT_META};
   for (int i = 0; i < 2; i++) {
+    bool there = lua_rawgetp(L, LUA_REGISTRYINDEX, keys[i]) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (there) continue;
     lua_createtable(L, 0, 1);
     lua_pushstring(L, i == 0 ? "array" : "object");
     lua_setfield(L, -2, "__name");

@@ -86,7 +86,7 @@ int mg_value_compare(struct lua_State *L, int a, int b);
 /* Deep equality as documented for mguard.core.equal; numbers within max(abs, rel * larger magnitude) where these are above 0. */
 bool mg_value_equal(struct lua_State *L, int a, int b, double abs, double rel);
 
-void mg_value_open(struct lua_State *L); /* registers the marks; once a state, may raise */
+void mg_value_open(struct lua_State *L); /* registers the marks in the state, unless they are there; may raise */
 void mg_value_mark(struct lua_State *L, int idx, mg_mark m);
 mg_mark mg_value_marked(struct lua_State *L, int idx);
 void mg_value_push_null(struct lua_State *L);
