@@ -11,7 +11,7 @@ MINUTES ?= 1
 # The version stands in lua/mguard/version.lua alone.
 VERSION := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/mguard/version.lua 2>/dev/null)
 GOALS_WITHOUT_LIBS := deps test-deps quickstart clean help
-PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis
+PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis libmicrohttpd
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),build)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Lua is linked statically and whole, with its symbols exported, so that C modules that scripts require find them.

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/monitor.h"
 #include "cli/session.h"
 #include "dispatch/coordinator.h"
 #include "execute/worker.h"
@@ -29,6 +30,7 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"backend", "NAME", "memory (this machine) or redis", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
+                                MG_MONITOR_FLAGS,
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
@@ -56,6 +58,7 @@ typedef struct evaluation {
   mg_worker *worker; /* with the memory backend */
   mg_coordinator *coordinator;
   mg_progress *progress;
+  mg_monitor *monitor;
   int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
   bool left; /* worker and local workers are gone */
@@ -163,10 +166,14 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_refresh(uv_timer_t *timer) {
   evaluation *v = timer->data;
-  if (v->coordinator == NULL || v->over) return;
+  if (v->coordinator == NULL) {
+    mg_monitor_run(v->monitor, NULL);
+    return;
+  }
   mg_run_state state;
   mg_coordinator_read(v->coordinator, &state);
-  mg_progress_update(v->progress, &state);
+  mg_monitor_run(v->monitor, &state);
+  if (!v->over) mg_progress_update(v->progress, &state);
 }
 
 static mg_err open_loop(evaluation *v, mg_error *e) {
@@ -270,6 +277,7 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   mg_err err = find_backend(v, e);
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
+  if (err == MG_OK) err = mg_monitor_start(&v->monitor, &v->args, &command, e);
   if (err != MG_OK) return err;
   err = (v->backend->capabilities & MG_CAP_SHARED) == 0 ? start_here(v, e) : start_elsewhere(v, e);
   if (err != MG_OK) finish(v);
@@ -329,6 +337,7 @@ static void free_all(evaluation *v) {
     }
     (void)uv_loop_close(&v->loop);
   }
+  mg_monitor_stop(v->monitor);
   mg_progress_free(v->progress);
   mg_local_broker_free(v->broker);
   mg_keyring_free(v->keys);

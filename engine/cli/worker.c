@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/monitor.h"
 #include "script/plan.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, who
                                 {"drain-timeout", "S", "after SIGTERM, seconds to finish what is held (default 300)", NULL},
                                 {"poll-interval", "S", "longest wait of one fetch in seconds (default 1)", NULL},
                                 {"name", "NAME", "name of this worker (default: host-pid-random)", NULL},
+                                MG_MONITOR_FLAGS,
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
                                 {"log-file", "FILE", "log JSON lines to a file (reopened on SIGHUP)", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
@@ -31,12 +33,15 @@ static const mg_command command = {"worker", "",
 typedef struct server {
   uv_loop_t loop;
   uv_signal_t signals[3];
+  uv_timer_t refresh;
   mg_worker *worker;
+  mg_monitor *monitor;
   bool stopping;
   int code;
 } server;
 
-static void close_signals(server *s) {
+static void close_handles(server *s) {
+  if (!uv_is_closing((uv_handle_t *)&s->refresh)) uv_close((uv_handle_t *)&s->refresh, NULL);
   for (int i = 0; i < 3; i++) {
     if (!uv_is_closing((uv_handle_t *)&s->signals[i])) uv_close((uv_handle_t *)&s->signals[i], NULL);
   }
@@ -56,7 +61,7 @@ static void on_stopped(void *owner, const char *failed) {
   server *s = owner;
   s->worker = NULL;
   if (failed != NULL && s->code == 0) s->code = mg_complain("worker", MG_EXIT_FAILURE, "%s", failed);
-  close_signals(s);
+  close_handles(s);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
@@ -73,6 +78,14 @@ static void on_signal(uv_signal_t *handle, int number) {
   s->stopping = true;
 }
 
+static void on_refresh(uv_timer_t *timer) {
+  server *s = timer->data;
+  mg_worker_stats stats;
+  if (s->monitor == NULL || s->worker == NULL) return;
+  mg_worker_read(s->worker, &stats);
+  mg_monitor_worker(s->monitor, &stats, mg_worker_name(s->worker));
+}
+
 static mg_err serve(server *s, const mg_plan *plan, const mg_worker_config *config, mg_error *e) {
   static const int numbers[3] = {SIGINT, SIGTERM, SIGHUP};
   (void)plan;
@@ -82,8 +95,11 @@ static mg_err serve(server *s, const mg_plan *plan, const mg_worker_config *conf
     s->signals[i].data = s;
     (void)uv_signal_start(&s->signals[i], on_signal, numbers[i]);
   }
+  (void)uv_timer_init(&s->loop, &s->refresh);
+  s->refresh.data = s;
+  (void)uv_timer_start(&s->refresh, on_refresh, 100, 100);
   mg_err err = mg_worker_start(&s->worker, &s->loop, config, e);
-  if (err != MG_OK) close_signals(s);
+  if (err != MG_OK) close_handles(s);
   (void)uv_run(&s->loop, UV_RUN_DEFAULT);
   (void)uv_loop_close(&s->loop);
   return err;
@@ -133,7 +149,9 @@ int mg_cli_worker(int argc, char **argv) {
                                .ready = on_ready,
                                .stopped = on_stopped,
                                .owner = &s};
-    err = serve(&s, plan, &config, &e);
+    err = mg_monitor_start(&s.monitor, &a, &command, &e);
+    if (err == MG_OK) err = serve(&s, plan, &config, &e);
+    mg_monitor_stop(s.monitor);
   }
   if (err != MG_OK) s.code = mg_complain("worker", err == MG_CONN || err == MG_FATAL ? MG_EXIT_FAILURE : MG_EXIT_USAGE, "%s", e.text);
   mg_plan_free(plan);

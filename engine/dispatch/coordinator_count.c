@@ -230,6 +230,8 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
   if (e->published) {
     double elapsed = (double)(mg_now_ms() - e->sent_ms) / 1000;
     mg_batching_observe(&c->batching, r->count, (double)r->busy_ns / 1e9, elapsed);
+    mg_timing_add(&c->task_seconds, elapsed, 1);
+    if (r->busy_ns > 0) mg_timing_add(&c->case_seconds, (double)r->busy_ns / 1e9 / r->count, r->count);
   }
   bool fresh = count(c, first, r);
   if (!fresh) c->repeats_dropped++;

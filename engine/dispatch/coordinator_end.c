@@ -126,6 +126,17 @@ static double cases_per_second(const mg_coordinator *c) {
   return span <= 0 ? 0 : 1000.0 * (double)(c->tally.cases - c->rate[oldest % MG_RATE_SAMPLES].counted) / (double)span;
 }
 
+/* Tasks of this run that live workers hold; a beat may name some that were answered since. */
+static uint64_t held_tasks(const mg_coordinator *c) {
+  uint64_t n = 0;
+  for (size_t i = 0; i < c->breaker.count; i++) {
+    const mg_peer *p = &c->breaker.peers[i];
+    if (!mg_breaker_is_alive(&c->breaker, (int)i)) continue;
+    for (size_t k = 0; k < p->task_count; k++) n += strcmp(p->tasks[k].run, c->run) == 0;
+  }
+  return n < c->ledger.count ? n : c->ledger.count;
+}
+
 void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
   bool live = mg_coord_live(c);
   *out = (mg_run_state){.run = c->run,
@@ -154,6 +165,14 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .dead_lettered = c->dead_lettered,
                         .bad_messages = c->bad_messages,
                         .hedges = c->hedges,
+                        .outstanding_tasks = c->ledger.count,
+                        .held_tasks = held_tasks(c),
+                        .unsent_cases = live ? c->planned - c->next_case : 0,
+                        .batch = c->batching.batch,
+                        .active_workers = (uint32_t)mg_breaker_alive(&c->breaker),
+                        .oldest_ms = c->ledger.oldest != NULL ? c->ledger.oldest->first_ms : 0,
+                        .task_seconds = &c->task_seconds,
+                        .case_seconds = &c->case_seconds,
                         .reconnects = mg_link_reconnects(c->link),
                         .connected = c->connected,
                         .notes = (const char *const *)c->notes,

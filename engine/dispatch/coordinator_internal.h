@@ -90,6 +90,7 @@ struct mg_coordinator {
 
   /* For the report. */
   uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;
+  mg_timing task_seconds, case_seconds;
   mg_stored_violation *listed;
   size_t listed_count;
   mg_different *different;

@@ -288,6 +288,8 @@ mg_ms mg_link_beats_ms(const mg_link *l) { return l->beats_ms; }
 size_t mg_link_backlog(const mg_link *l) { return atomic_load(&l->backlog); }
 uint32_t mg_link_reconnects(const mg_link *l) { return atomic_load(&l->reconnects); }
 
+uint64_t mg_link_beats_sent(const mg_link *l) { return atomic_load(&l->beats_sent); }
+
 void mg_link_stop(mg_link *l, mg_ms until) {
   uv_mutex_lock(&l->lock);
   if (!l->stopping || until < l->stop_by) l->stop_by = until;

@@ -91,6 +91,7 @@ mg_ms mg_link_beats_ms(const mg_link *l);
 
 size_t mg_link_backlog(const mg_link *l); /* jobs given and not done */
 uint32_t mg_link_reconnects(const mg_link *l);
+uint64_t mg_link_beats_sent(const mg_link *l); /* worker */
 
 /* Does what was given, by until at the latest, then MG_EV_STOPPED; free it after that, from outside the event. */
 void mg_link_stop(mg_link *l, mg_ms until);

@@ -92,7 +92,7 @@ struct mg_link {
   mg_beat beat_message;
   mg_buf beat_bytes;
   bool beat_ready, beat_due; /* there is a beat to send; send it at once */
-  uint64_t beats_sent;
+  _Atomic uint64_t beats_sent; /* written by the link thread */
   mg_seen seen;
   mg_buf frames, scratch;
   mg_publish publishes[MG_LINK_CALL_ITEMS];

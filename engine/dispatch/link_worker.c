@@ -211,7 +211,7 @@ static bool beat(mg_link *l) {
     return true;
   }
   mg_buf body = {0};
-  l->beat_message.counter = ++l->beats_sent;
+  l->beat_message.counter = atomic_fetch_add(&l->beats_sent, 1) + 1;
   mg_beat_encode(&body, &l->beat_message);
   mg_buf_clear(&l->frames);
   mg_err err = body.failed ? MG_NOMEM : mg_link_seal(l, mg_buf_slice(&body), &e);

@@ -70,7 +70,6 @@ static void beat(mg_worker *w, bool leaving) {
   if (!at_once) return;
   w->beat_changed = false;
   w->beat_sent_ms = now;
-  w->stats.beats++;
 }
 
 /* --- the end --------------------------------------------------------------------------------------------------------------- */
@@ -187,7 +186,10 @@ static void on_event(void *owner, const mg_link_event *ev) {
     case MG_EV_CONTROL:
       if (!leaving) on_control(w, &ev->control);
       break;
-    case MG_EV_BAD_MESSAGE: mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_NO_FIELDS, "%s", ev->text); break;
+    case MG_EV_BAD_MESSAGE:
+      w->stats.bad_messages++;
+      mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_NO_FIELDS, "%s", ev->text);
+      break;
     case MG_EV_TROUBLE: mg_log_rarely(&trouble, 1000, MG_LOG_WARN, "broker_trouble", MG_NO_FIELDS, "%s", ev->text); break;
     case MG_EV_STOPPED: w->link_over = true; break;
     default: break; /* the coordinator's */
@@ -317,11 +319,16 @@ void mg_worker_read(const mg_worker *w, mg_worker_stats *out) {
   *out = w->stats;
   out->held = (uint32_t)w->kept.count;
   out->connected = w->connected;
+  out->quarantined = w->quarantined;
+  out->stopping = w->state != MG_WORKER_SERVING;
   if (w->pool != NULL) {
     out->executors_up = (uint32_t)mg_pool_executors_up(w->pool);
     out->restarts = mg_pool_restarts(w->pool);
+    out->failing = mg_pool_failing(w->pool);
   }
-  if (w->link != NULL) out->reconnects = mg_link_reconnects(w->link);
+  if (w->link == NULL) return;
+  out->reconnects = mg_link_reconnects(w->link);
+  out->beats = mg_link_beats_sent(w->link);
 }
 
 const char *mg_worker_name(const mg_worker *w) { return w->name; }

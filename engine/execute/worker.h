@@ -5,6 +5,7 @@
 #define MG_EXECUTE_WORKER_H
 
 #include "base/options.h"
+#include "base/timing.h"
 #include "dispatch/backend.h"
 #include "execute/pool.h"
 
@@ -36,7 +37,9 @@ void mg_worker_stop(mg_worker *w, bool now);
 typedef struct mg_worker_stats {
   uint64_t cases_done, tasks_done, beats;
   uint32_t executors_up, restarts, held, reconnects;
-  bool connected;
+  uint64_t refused, dead_lettered, bad_messages; /* tasks given back unable, put among the dead letters; messages that could not be read */
+  mg_timing task_seconds, case_seconds;           /* executor time of a task; of a case: the mean over its task */
+  bool connected, quarantined, failing, stopping;
 } mg_worker_stats;
 void mg_worker_read(const mg_worker *w, mg_worker_stats *out);
 const char *mg_worker_name(const mg_worker *w);

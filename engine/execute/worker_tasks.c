@@ -108,6 +108,7 @@ static void send_result(mg_worker *w, mg_kept *k, const mg_result *r, bool ack, 
 
 /* r says why. The run is left alone for a while, which grows while it stays unable. */
 static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
+  w->stats.refused++;
   mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run));
   memcpy(r->worker, w->name, sizeof r->worker);
   memcpy(r->worker_fingerprint, w->fingerprint, sizeof r->worker_fingerprint);
@@ -140,6 +141,8 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   }
   w->beat_changed = true;
   if (mg_task_decode(&t, ev->body, &e) != MG_OK) {
+    w->stats.dead_lettered++;
+    w->stats.bad_messages++;
     mg_log(MG_LOG_WARN, "task_dead_lettered", MG_NO_FIELDS, "a task cannot be read: %s", e.text);
     (void)mg_link_dead_letter(w->link, k->token, e.text);
     return;
@@ -158,6 +161,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   } else if (mg_pool_submit(w->pool, &t, ev->body, k, &e) != MG_OK) {
     mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id)), "%s", e.text);
     if (e.code == MG_ARG) {
+      w->stats.dead_lettered++;
       (void)mg_link_dead_letter(w->link, k->token, e.text);
     } else {
       give_back(w, k, FAILING_GIVE_BACK_MS);
@@ -183,6 +187,8 @@ void mg_worker_finished(void *owner, void *task_owner, const mg_result *r) {
     k->begun = true;
     if (r->count > 0) k->last_case += r->count - 1;
     if (r->busy_ns > 0) w->task_ns = w->task_ns <= 0 ? (double)r->busy_ns : w->task_ns * 0.8 + (double)r->busy_ns * 0.2;
+    mg_timing_add(&w->stats.task_seconds, (double)r->busy_ns / 1e9, 1);
+    if (r->count > 0) mg_timing_add(&w->stats.case_seconds, (double)r->busy_ns / 1e9 / r->count, r->count);
     w->stats.cases_done += r->count;
     w->stats.tasks_done++;
     send_result(w, k, &named, true, 0);

@@ -3,6 +3,7 @@
 #define MG_JUDGE_RUN_H
 
 #include "base/clock.h"
+#include "base/timing.h"
 #include "judge/tally.h"
 #include <stddef.h>
 
@@ -54,6 +55,14 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   const mg_worker_seen *workers;
   size_t worker_count;
   uint64_t tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;
+  uint64_t outstanding_tasks; /* published or about to be, and not answered */
+  uint64_t held_tasks;        /* of these, with a live worker by its last beat */
+  uint64_t unsent_cases;      /* in no task yet */
+  uint32_t batch;             /* cases of a task in mid-run */
+  uint32_t active_workers;    /* neither lost nor gone */
+  mg_ms oldest_ms;            /* first publishing of the oldest task without an answer; 0: there is none */
+  const mg_timing *task_seconds; /* publishing to result */
+  const mg_timing *case_seconds; /* executor time of a case, both roles: the mean over its task */
   uint32_t reconnects;
   bool connected;
   const char *const *notes; /* sentences for the report */

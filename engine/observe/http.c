@@ -1,0 +1,199 @@
+#include "observe/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 64, IDLE_S = 10, STALE_MS = 60000, BACKLOG = 16 };
+
+struct mg_http {
+  struct MHD_Daemon *daemon;
+  int port;
+  char *token;
+  mg_ms stale_ms;
+  pthread_mutex_t lock; /* over what follows */
+  mg_buf metrics;
+  char not_ready[256]; /* "": ready */
+  mg_ms published_ms;
+};
+
+/* ---- answering: the server's thread ---- */
+
+static enum MHD_Result answer(struct MHD_Connection *to, unsigned status, const char *type, const void *text, size_t len, const char *more) {
+  struct MHD_Response *r = MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+  if (r == NULL) return MHD_NO;
+  (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+  (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+  if (more != NULL) (void)MHD_add_response_header(r, status == MHD_HTTP_UNAUTHORIZED ? MHD_HTTP_HEADER_WWW_AUTHENTICATE : MHD_HTTP_HEADER_ALLOW, more);
+  enum MHD_Result done = MHD_queue_response(to, status, r);
+  MHD_destroy_response(r);
+  return done;
+}
+
+static enum MHD_Result say(struct MHD_Connection *to, unsigned status, const char *text, const char *more) {
+  return answer(to, status, "text/plain; charset=utf-8", text, strlen(text), more);
+}
+
+static bool admitted(const mg_http *h, struct MHD_Connection *from) {
+  static const char scheme[] = "Bearer ";
+  if (h->token == NULL) return true;
+  const char *given = MHD_lookup_connection_value(from, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+  if (given == NULL || strncasecmp(given, scheme, sizeof scheme - 1) != 0) return false;
+  given += sizeof scheme - 1;
+  size_t n = strlen(h->token);
+  return strlen(given) == n && CRYPTO_memcmp(given, h->token, n) == 0;
+}
+
+static enum MHD_Result metrics(mg_http *h, struct MHD_Connection *to) {
+  if (!admitted(h, to)) return say(to, MHD_HTTP_UNAUTHORIZED, "a bearer token is needed\n", "Bearer realm=\"mguard\"");
+  (void)pthread_mutex_lock(&h->lock);
+  enum MHD_Result done = answer(to, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", h->metrics.data, h->metrics.len, NULL);
+  (void)pthread_mutex_unlock(&h->lock);
+  return done;
+}
+
+static enum MHD_Result alive(mg_http *h, struct MHD_Connection *to) {
+  (void)pthread_mutex_lock(&h->lock);
+  mg_ms since = mg_now_ms() - h->published_ms;
+  (void)pthread_mutex_unlock(&h->lock);
+  if (since <= h->stale_ms) return say(to, MHD_HTTP_OK, "ok\n", NULL);
+  char text[96];
+  (void)snprintf(text, sizeof text, "the main loop has stood still for %.0f s\n", (double)since / 1000);
+  return say(to, MHD_HTTP_SERVICE_UNAVAILABLE, text, NULL);
+}
+
+static enum MHD_Result ready(mg_http *h, struct MHD_Connection *to) {
+  char text[sizeof h->not_ready + 1];
+  (void)pthread_mutex_lock(&h->lock);
+  (void)snprintf(text, sizeof text, "%s\n", h->not_ready);
+  (void)pthread_mutex_unlock(&h->lock);
+  return text[0] == '\n' ? say(to, MHD_HTTP_OK, "ready\n", NULL) : say(to, MHD_HTTP_SERVICE_UNAVAILABLE, text, NULL);
+}
+
+static enum MHD_Result handle(void *owner, struct MHD_Connection *to, const char *url, const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **seen) {
+  static char begun;
+  (void)version;
+  (void)upload;
+  if (*seen == NULL) { /* first call: headers alone; answered at the next, so that the connection can be kept */
+    *seen = &begun;
+    return MHD_YES;
+  }
+  if (*upload_size > 0) { /* a body nobody asked for */
+    *upload_size = 0;
+    return MHD_YES;
+  }
+  if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+    return say(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n", "GET, HEAD");
+  }
+  if (strcmp(url, "/metrics") == 0) return metrics(owner, to);
+  if (strcmp(url, "/healthz") == 0) return alive(owner, to);
+  if (strcmp(url, "/readyz") == 0) return ready(owner, to);
+  return say(to, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n", NULL);
+}
+
+/* ---- the loop's thread ---- */
+
+static int port_of(int fd) {
+  struct sockaddr_storage a = {0};
+  socklen_t len = sizeof a;
+  char port[8] = "0";
+  if (getsockname(fd, (struct sockaddr *)&a, &len) == 0) (void)getnameinfo((struct sockaddr *)&a, len, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+  return (int)strtol(port, NULL, 10);
+}
+
+static int listen_on(const struct addrinfo *a, bool both) {
+  int one = 1, off = 0, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (both && a->ai_family == AF_INET6) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  int why = errno;
+  (void)close(fd);
+  errno = why;
+  return -1;
+}
+
+static mg_err open_socket(const mg_http_config *c, int *out, mg_error *e) {
+  const char *host = c->host == NULL || c->host[0] == '\0' ? "127.0.0.1" : c->host;
+  bool every = strcmp(host, "*") == 0;
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+  char port[16];
+  (void)snprintf(port, sizeof port, "%d", c->port);
+  int rc = getaddrinfo(every ? NULL : host, port, &hints, &found);
+  if (rc != 0) return mg_fail(e, MG_ARG, "metrics: the host %s is not known: %s", host, gai_strerror(rc));
+  int fd = -1, why = EADDRNOTAVAIL;
+  for (int pass = 0; pass < 2 && fd < 0; pass++) { /* IPv6 first: on "*" its socket takes IPv4 as well */
+    for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
+      if ((a->ai_family == AF_INET6) != (pass == 0)) continue;
+      fd = listen_on(a, every);
+      if (fd < 0) why = errno;
+    }
+  }
+  freeaddrinfo(found);
+  if (fd < 0) return mg_fail_errno(e, MG_ARG, why, "metrics: cannot listen on %s, port %d", host, c->port);
+  *out = fd;
+  return MG_OK;
+}
+
+mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
+  *out = NULL;
+  int fd = -1;
+  mg_err err = open_socket(config, &fd, e);
+  if (err != MG_OK) return err;
+  bool guarded = config->token != NULL && config->token[0] != '\0';
+  mg_http *h = calloc(1, sizeof *h);
+  if (h != NULL && guarded) h->token = strdup(config->token);
+  if (h == NULL || (guarded && h->token == NULL)) {
+    free(h);
+    (void)close(fd);
+    return mg_fail(e, MG_NOMEM, "no memory for the metrics' server");
+  }
+  (void)pthread_mutex_init(&h->lock, NULL);
+  h->port = port_of(fd);
+  h->stale_ms = config->stale_ms > 0 ? config->stale_ms : STALE_MS;
+  h->published_ms = mg_now_ms();
+  (void)snprintf(h->not_ready, sizeof h->not_ready, "starting");
+  h->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd,
+                               MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+  if (h->daemon == NULL) {
+    (void)close(fd);
+    mg_http_stop(h);
+    return mg_fail(e, MG_FATAL, "the metrics' server cannot be started");
+  }
+  *out = h;
+  return MG_OK;
+}
+
+int mg_http_port(const mg_http *h) { return h->port; }
+
+bool mg_http_publish(mg_http *h, mg_slice text, const char *not_ready) {
+  (void)pthread_mutex_lock(&h->lock);
+  bool room = text.len <= h->metrics.len || mg_buf_reserve(&h->metrics, text.len - h->metrics.len);
+  if (room) {
+    mg_buf_clear(&h->metrics);
+    mg_buf_put(&h->metrics, text.data, text.len);
+  }
+  (void)snprintf(h->not_ready, sizeof h->not_ready, "%s", not_ready != NULL ? not_ready : "");
+  h->published_ms = mg_now_ms();
+  (void)pthread_mutex_unlock(&h->lock);
+  return room;
+}
+
+void mg_http_stop(mg_http *h) {
+  if (h == NULL) return;
+  if (h->daemon != NULL) MHD_stop_daemon(h->daemon); /* closes the socket too */
+  (void)pthread_mutex_destroy(&h->lock);
+  mg_buf_fini(&h->metrics);
+  free(h->token);
+  free(h);
+}
