@@ -208,6 +208,13 @@ mg_err mg_transport_write(mg_transport *t, const void *data, size_t len, mg_ms u
   return MG_OK;
 }
 
+mg_err mg_transport_write_some(mg_transport *t, const void *data, size_t len, size_t *put, short *events, mg_error *e) {
+  *put = 0;
+  *events = POLLOUT;
+  mg_err err = write_some(t, data, len, put, events, e);
+  return err == MG_AGAIN ? MG_OK : err;
+}
+
 static mg_err read_some(mg_transport *t, void *data, size_t size, size_t *got, short *events, mg_error *e) {
   if (t->tls != NULL) return mg_tls_read(t->tls, data, size, got, events, e);
   ssize_t n = recv(t->fd, data, size, 0);

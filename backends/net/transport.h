@@ -38,6 +38,8 @@ void mg_transport_close(mg_transport *t); /* NULL is fine */
 /* All of it; as long as bytes move, until is put off to a second from then, or large messages would never pass a slow line.
  * MG_TIMEOUT and MG_CONN leave the stream useless. */
 mg_err mg_transport_write(mg_transport *t, const void *data, size_t len, mg_ms until, mg_error *e);
+/* What can be taken at once: *put of them, 0 where nothing can (*events: what to wait for then). MG_CONN: as above. */
+mg_err mg_transport_write_some(mg_transport *t, const void *data, size_t len, size_t *put, short *events, mg_error *e);
 /* At least a byte: *got of them. MG_TIMEOUT: none by until. MG_AGAIN: wake_fd (-1: none) became readable first; it is
  * never read. MG_CONN: closed or reset. What has already arrived is read even where until has passed. */
 mg_err mg_transport_read(mg_transport *t, void *data, size_t size, size_t *got, mg_ms until, int wake_fd, mg_error *e);

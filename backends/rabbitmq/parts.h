@@ -1,0 +1,170 @@
+/* parts.h - the backend's own struct and what its files share. Owned by the link thread. */
+#ifndef MG_RABBITMQ_PARTS_H
+#define MG_RABBITMQ_PARTS_H
+
+#include "backends/rabbitmq/conn.h"
+#include "dispatch/backend.h"
+
+enum { MG_RABBIT_TASKS = 1, MG_RABBIT_RESULTS, MG_RABBIT_NOTES, MG_RABBIT_ADMIN }; /* channels of the receiving connection */
+enum { MG_RABBIT_CONFIRMED = 1, MG_RABBIT_PLAIN };                                  /* of the publishing one */
+
+typedef enum mg_rabbit_state {
+  MG_RABBIT_STASHED = 0, /* came, and nobody has fetched it yet */
+  MG_RABBIT_HELD,
+  MG_RABBIT_SETTLING, /* while an ack call looks for what can be acked together */
+  MG_RABBIT_SETTLED,
+  MG_RABBIT_FORGOTTEN /* its receipt is freed, the broker still counts it as held */
+} mg_rabbit_state;
+
+typedef struct mg_rabbit_feed mg_rabbit_feed;
+
+struct mg_lease {
+  mg_lease *previous, *next; /* of the feed, in order of delivery */
+  mg_rabbit_feed *feed;
+  mg_rabbit_state state;
+  uint64_t epoch, tag;
+  unsigned generation; /* of the consumers it came by */
+  uint32_t attempt;
+  const char *run, *task;
+  uint8_t *bytes; /* the body; kept while a task may have to be published again */
+  size_t len;
+  char texts[];
+};
+
+/* What one queue brings. Consumers are added so that the broker sends as much as was asked for, and no more: the sum of their prefetch counts is
+ * what may be here unsettled. */
+struct mg_rabbit_feed {
+  uint16_t channel;
+  uint32_t limit, lump; /* at most so many held; consumers grow by at least lump */
+  char queue[256];
+  uint64_t epoch;                    /* rises when the channel is lost: older receipts are void */
+  unsigned generation;               /* rises when all consumers are cancelled */
+  unsigned first_tag, consumers;     /* active: "f<first_tag>" ... */
+  size_t capacity, out;              /* sum of their prefetch counts; what came by them and is unsettled */
+  size_t held, stashed;              /* of this epoch */
+  mg_lease *first, *last, *stash;    /* stash: the first that is STASHED */
+  mg_ms asked_ms;                    /* the last fetch */
+  mg_ms ample_ms;                    /* since when more may come than is asked for; 0: not so */
+  bool closed;                       /* purged: is not declared again */
+};
+
+typedef struct mg_rabbit_note { /* the newest of a sender or about a subject */
+  char *subject;
+  uint8_t *body;
+  size_t len;
+  mg_ms expires;
+} mg_rabbit_note;
+
+typedef struct mg_rabbit_notes {
+  mg_rabbit_note *items;
+  size_t count, cap;
+} mg_rabbit_notes;
+
+typedef struct mg_rabbit_out { /* a message to publish and have confirmed */
+  const char *exchange, *key;
+  const char *run, *task, *why; /* headers; NULL: none */
+  const char *subject;          /* of a control; NULL: none */
+  uint32_t attempt;
+  mg_ms ttl_ms; /* 0: none */
+  bool mandatory;
+  bool ours; /* goes to what we declare: a return makes us declare it again */
+  mg_slice body;
+  mg_err err; /* out: MG_OK confirmed · MG_LOST no queue took it · MG_AGAIN refused or blocked · MG_TIMEOUT · MG_CONN · MG_ARG too large */
+  bool confirmed, returned;
+} mg_rabbit_out;
+
+typedef struct mg_rabbit_missing { /* a run whose results queue is not there */
+  char run[64];
+  mg_ms since;
+} mg_rabbit_missing;
+
+enum { MG_RABBIT_MISSING = 8 };
+
+typedef struct mg_rabbit {
+  mg_backend backend;
+  mg_rabbit_settings settings;
+  char *identity, *run; /* run NULL: a worker */
+  int wake_fd;
+  size_t turn; /* the host that answered last */
+  mg_rabbit_conn *receiver, *publisher;
+  bool declared;
+  bool no_memory; /* a delivery could not be kept: the receiver must go, so that the broker brings it again */
+  mg_rabbit_feed tasks, results;
+  mg_rabbit_notes notes;         /* a coordinator's beats, a worker's controls */
+  mg_rabbit_notes said;          /* a coordinator's controls, said again to workers that come later */
+  bool say_again;
+  char notes_queue[256];
+  uint64_t next_tag;             /* of the next message on the confirmed channel */
+  mg_rabbit_out *sending;        /* while a send waits: the messages, */
+  size_t sending_count, confirmed, low; /* how many are confirmed, and the first that is not */
+  uint64_t sending_tag;          /* the tag of the first */
+  int publish_fault;             /* the confirmed channel was shut with this code */
+  int64_t largest;               /* bytes the broker takes; learnt from its refusal; 0 unknown */
+  mg_rabbit_missing missing[MG_RABBIT_MISSING];
+  mg_batch gets;                 /* what basic.get brought on the admin channel */
+  uint64_t got_tag;
+  mg_ms probed_ms;               /* publisher: when a coordinator last made sure that it is not blocked */
+  mg_ms unblocked_ms;            /* when an alarm was last seen */
+} mg_rabbit;
+
+static inline mg_rabbit *mg_rabbit_of(mg_backend *b) { return (mg_rabbit *)(void *)b; /* the first member */ }
+
+/* topology.c: connects and declares what is missing. MG_OK: both connections stand, and the queues do. */
+mg_err mg_rabbit_ready(mg_rabbit *r, mg_ms until, mg_error *e);
+void mg_rabbit_drop(mg_rabbit *r, mg_rabbit_conn *c); /* it failed: receipts of the receiver become void */
+/* The receiver answered an ask with err: drops it where the connection is gone, and gives err. */
+mg_err mg_rabbit_after(mg_rabbit *r, mg_err err);
+mg_err mg_rabbit_admin(mg_rabbit *r, mg_ms until, mg_error *e); /* the admin channel is open */
+void mg_rabbit_results_queue(const mg_rabbit *r, const char *run, char out[256]);
+void mg_rabbit_dead_queue(const mg_rabbit *r, char out[256]);
+/* The queue whose tasks go back after at least delay_ms, declared. */
+mg_err mg_rabbit_retry_queue(mg_rabbit *r, mg_ms delay_ms, mg_ms until, char out[256], mg_error *e);
+/* Ready messages of a queue; -1 where it is not there. */
+mg_err mg_rabbit_count(mg_rabbit *r, const char *queue, mg_ms until, int64_t *out, mg_error *e);
+mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
+
+/* feed.c */
+void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump);
+void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_news *news);
+void mg_rabbit_feed_lost(mg_rabbit_feed *f);      /* the channel is gone */
+void mg_rabbit_feed_cancelled(mg_rabbit_feed *f); /* the consumers are, by the broker */
+void mg_rabbit_feed_rest(mg_rabbit *r, mg_rabbit_feed *f); /* gives back what nobody asks for */
+void mg_rabbit_feed_fini(mg_rabbit_feed *f);
+mg_err mg_rabbit_feed_fetch(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms until, mg_batch *out, mg_error *e);
+void mg_rabbit_forget(mg_rabbit *r, mg_lease *l);
+bool mg_rabbit_is_held(const mg_lease *l, const mg_rabbit_feed *f);
+/* Acks those items whose err is MG_OK, together where they are the oldest; each must be held. */
+void mg_rabbit_feed_ack(mg_rabbit *r, mg_rabbit_feed *f, mg_settle *items, size_t count);
+void mg_rabbit_feed_requeue(mg_rabbit *r, mg_lease *l);
+
+/* publish.c */
+void mg_rabbit_on_publisher(void *owner, const mg_rabbit_news *news);
+/* Each has its err; MG_OK, or what all of them suffered. Fills e where any failed. */
+mg_err mg_rabbit_send(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_publish_tasks(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_publish_dead(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+/* Sends and does not wait for an answer. */
+mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
+
+/* notes.c */
+void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news);
+void mg_rabbit_notes_fini(mg_rabbit_notes *n);
+mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until);
+mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
+mg_err mg_rabbit_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+mg_err mg_rabbit_control(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
+mg_err mg_rabbit_read_controls(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+
+/* dead.c */
+mg_err mg_rabbit_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e);
+mg_err mg_rabbit_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
+mg_err mg_rabbit_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
+
+/* settle.c */
+mg_err mg_rabbit_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_nack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_dead_letter(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+mg_err mg_rabbit_ack_results(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+
+#endif
