@@ -223,6 +223,8 @@ static const char refresh[] = "local ttl, run, now = tonumber(ARGV[1]), ARGV[2],
                               "if call('LLEN', pending) > 0 then activate(active, run, ttl) end\n"
                               "return redis.status_reply('OK')\n";
 
+/* Publishing puts a run in line when its list was empty. Where others have written to the list or taken the run out of line, it is
+ * found here, for a coordinator looks for expired leases all the time. */
 static const char reclaim[] = "local run, mode, ids = ARGV[1], ARGV[2], {}\n"
                               "if mode == 'expired' then\n"
                               "  ids = call('ZRANGEBYSCORE', leases, '-inf', clock(), 'LIMIT', 0, 500)\n"
@@ -234,7 +236,7 @@ static const char reclaim[] = "local run, mode, ids = ARGV[1], ARGV[2], {}\n"
                               "  for i = 3, #ARGV do named[ARGV[i]] = true end\n"
                               "  for _, id in ipairs(call('HKEYS', tasks)) do if named[task_of(id)] then ids[#ids + 1] = id end end\n"
                               "end\n"
-                              "call('EXISTS', active, delayed, pending, tasks, holders, leases)\n"
+                              "call('EXISTS', active, delayed, wake, pending, tasks, holders, leases)\n"
                               "local out = {}\n"
                               "for _, id in ipairs(ids) do\n"
                               "  local holder, existed = call('HGET', holders, id), call('HDEL', tasks, id) == 1\n"
@@ -242,7 +244,13 @@ static const char reclaim[] = "local run, mode, ids = ARGV[1], ARGV[2], {}\n"
                               "  if not holder then call('LREM', pending, 0, id) call('ZREM', delayed, run .. '\\n' .. id) end\n"
                               "  if existed then out[#out + 1] = id out[#out + 1] = worker_of(holder) end\n"
                               "end\n"
-                              "if #ids > 0 and call('LLEN', pending) == 0 then call('ZREM', active, run) end\n"
+                              "local waiting = call('LLEN', pending)\n"
+                              "if waiting == 0 then\n"
+                              "  if #ids > 0 then call('ZREM', active, run) end\n"
+                              "elseif not call('ZSCORE', active, run) then\n"
+                              "  local ttl = math.max(60000, call('PTTL', pending))\n"
+                              "  call('ZREM', active, '') activate(active, run, ttl) ring(wake, ttl)\n"
+                              "end\n"
                               "return out\n";
 
 static const char probe[] = "local run, out, queued = ARGV[1], {}, {}\n"
@@ -387,7 +395,7 @@ static const struct {
                            refresh,
                            {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_RUNS, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE,
                             MG_KEY_DONE_BEFORE, MG_KEY_RESULTS, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_RECLAIM] = {"reclaim", reclaim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
+    [MG_SCRIPT_RECLAIM] = {"reclaim", reclaim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
     [MG_SCRIPT_PROBE] = {"probe",
                          probe,
                          {MG_KEY_DELAYED, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE, MG_KEY_DONE_BEFORE, MG_KEY_DEAD, END}},

@@ -77,8 +77,21 @@ class Broker:
         raise Unsupported("%s: a lease cannot be deleted by hand" % self.name)
 
     def spoil(self, run, rng):
-        """Pushes garbage of every kind wherever a client could write it; gives a count of messages a place."""
+        """Pushes garbage of every kind wherever a client could write it. None where there is nothing yet to be spoilt; else the ids of
+        tasks that nobody can read, and a count of messages a place."""
         raise Unsupported("%s: garbage cannot be pushed" % self.name)
+
+    def residue(self, run):
+        """Unsettled messages of the run: tasks and results."""
+        raise Unsupported("%s: what a run left cannot be counted" % self.name)
+
+    def dead_letters(self, run):
+        """Ids of its dead letters."""
+        raise Unsupported("%s: dead letters cannot be listed" % self.name)
+
+    def where_is(self, run, task):
+        """For messages: in which state the broker has the task."""
+        return "unknown"
 
     def fill(self, full):
         raise Unsupported("%s: has no limit that can be reached" % self.name)
@@ -245,13 +258,27 @@ class Redis(Broker):
                 self.client("HDEL", self.key("holders", run), task)
         return gone
 
+    def residue(self, run):
+        c = self.client
+        return c("HLEN", self.key("tasks", run)) + c("LLEN", self.key("pending", run)) + c("HLEN", self.key("holders", run)) + \
+            c("ZCARD", self.key("leases", run)) + c("XLEN", self.key("results", run))
+
+    def dead_letters(self, run):
+        return [i.decode() for i in self.client("HKEYS", self.key("dead", run))]
+
+    def where_is(self, run, task):
+        places = [kind for kind in ("tasks", "holders", "done", "dead") if self.client("HEXISTS", self.key(kind, run), task)]
+        places += ["leases"] if self.client("ZSCORE", self.key("leases", run), task) else []
+        places += ["pending"] if task.encode() in self.client("LRANGE", self.key("pending", run), 0, -1) else []
+        return places + (["delayed"] if self.client("ZSCORE", self.key("delayed"), run + "\n" + task) else [])
+
     def fill(self, full):
         used = int([x for x in self.client("INFO", "memory").split(b"\r\n") if x.startswith(b"used_memory:")][0].split(b":")[1])
         self.client("CONFIG", "SET", "maxmemory", used // 2 if full else 0)
 
     def _variants(self, whole, rng):
         """What can be wrong with a message, each with a name."""
-        out = {"empty": b"", "garbage": rng.randbytes(300), "text": b"hello, this is no message",
+        out = {"empty": b"", "garbage": b"\x01\x00" + rng.randbytes(300), "text": b"\x01\x00hello, this is no message",
                "zeros": b"\0" * 100, "newer": b"\x63" + whole[1:], "oversized": b"\x01\x00" + b"\xc6\xff\xff\xff\xff" + rng.randbytes(200000),
                "declares much": b"\x01\x01" + bytes.fromhex("04224d186c40ffffffffffffff7f00") + rng.randbytes(100)}
         for n in (1, 2, len(whole) // 3, len(whole) - 1):
@@ -267,7 +294,7 @@ class Redis(Broker):
         return out
 
     def spoil(self, run, rng):
-        c, count = self.client, {}
+        c, count, unreadable = self.client, {}, []
         tasks = c("HGETALL", self.key("tasks", run))
         results = c("XRANGE", self.key("results", run), "-", "+")
         beats = c("HGETALL", self.key("beats"))
@@ -281,10 +308,12 @@ class Redis(Broker):
         fields, beat = fields[0], beat[0]
         end = str(int(time.time() * 1000) + 600000)
         for kind, bad in self._variants(frame, rng).items():
-            task = "9:spoilt " + kind
+            task = "9:spoilt %s %d" % (kind, rng.randrange(10 ** 9))
             c("HSET", self.key("tasks", run), task, head + b"|" + bad)
             c("RPUSH", self.key("pending", run), task, "nobody knows " + kind)
             count["tasks"] = count.get("tasks", 0) + 1
+            if kind in ("garbage", "text", "empty", "zeros", "wrong MAC", "unsigned") or kind.startswith("truncated"):
+                unreadable.append(task)
         for bad in self._variants(fields[b"b"], rng).values():
             c("XADD", self.key("results", run), "*", "t", fields[b"t"], "b", bad)
             count["results"] = count.get("results", 0) + 1
@@ -296,6 +325,7 @@ class Redis(Broker):
                 count[place] = count.get(place, 0) + 1
         c("ZADD", self.key("delayed"), 1, "no line break", 2, run + "\nnobody", 3, rng.randbytes(50))
         c("ZADD", self.key("active"), 1, "no-such-run", 2, rng.randbytes(20))
+        c("ZREM", self.key("active"), run)  # as it is for a moment whenever its list is empty, while garbage fills the list
         c("ZADD", self.key("runs"), end, "no-such-run", end, rng.randbytes(20))
         c("ZADD", self.key("quarantine"), end, "nobody", 5, rng.randbytes(20))
         c("XADD", self.key("wake"), "*", "x", rng.randbytes(100))
@@ -308,7 +338,7 @@ class Redis(Broker):
         c("ZADD", self.key("dead-order", run), 1, "8:dead", 2, "8:nothing")
         c("HSET", self.key("done", run), "8:x", rng.randbytes(10))
         count["other keys"] = 12
-        return count
+        return unreadable, count
 
     def wrong_configs(self):
         here = {"host": "127.0.0.1", "port": self.port, "password": self.password}

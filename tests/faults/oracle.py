@@ -23,6 +23,11 @@ class ExecutionLog:
         self._rest = b""
         open(path, "ab").close()
 
+    def forget(self):
+        """What ran so far belongs to an earlier run."""
+        self.read()
+        self.seen = []
+
     def read(self):
         with open(self.path, "rb") as f:
             f.seek(self._at)

@@ -96,7 +96,12 @@ class Context:
     def workers(self, queue, count, delay_ms=0.0, **more):
         return [self.stage.worker(queue, delay_ms, **more) for _ in range(count)]
 
-    def check(self, coordinator, cases, seconds=120, lost=0, exit_code=None, same_digest=True):
+    def at_work(self, worker):
+        """Waits until the worker has run cases for so long that its beats have told of them, and still does."""
+        first = self.stage.executing(worker, since=0)
+        return self.stage.executing(worker, since=first.time + 1.2)
+
+    def check(self, coordinator, cases, seconds=120, lost=0, exit_code=None, same_digest=True, names=("quick", "slow")):
         """The run came through, and everything that was counted is right."""
         code = coordinator.wait(seconds)
         want, digest, _ = self.references.get(cases, self.run_seed)
@@ -110,9 +115,15 @@ class Context:
             assert report["outcomes"][role]["lost"] == lost, "%s: %d lost, expected %d\n%s" % (
                 role, report["outcomes"][role]["lost"], lost, coordinator.tail())
             assert report["outcomes"][role]["timeout"] == 0, "%s: %d cases timed out" % (role, report["outcomes"][role]["timeout"])
-        executed, missing, beyond = executions(self.stage.log, cases)
+        self.no_residue(coordinator)
+        executed, missing, beyond = executions(self.stage.log, cases, names)
         assert missing == 0, "%d executions are missing: cases were counted that never ran" % missing
         return Facts(report, executed, beyond, coordinator)
+
+    def no_residue(self, coordinator):
+        """Nothing of the run is left on the broker once the workers have heard that it is over."""
+        run = self.stage.run_id(coordinator)
+        wait_until(lambda: self.broker.residue(run) == 0, 10, lambda: "%d messages of the run are left on the broker" % self.broker.residue(run))
 
     def proof(self, ok, facts):
         if not ok:

@@ -45,16 +45,19 @@ def reset(x):
     for i in range(3):
         wait_until(lambda: time.monotonic() - begin >= i, 5, "the next second")
         hit.append(x.broker.reset_connections())
-    took, after = time.monotonic() - begin, {}
+    took, at, before, after = time.monotonic() - begin, time.monotonic(), len(x.stage.log.read()), {}
+    done = {w.name: len(x.stage.log.of_worker(w.pid)) for w in workers}
     for w in workers:
-        at = time.monotonic()
-        x.stage.executing(w, 15)
+        # More than it can have held, two tasks of 10 cases and both roles: it has settled and fetched.
+        wait_until(lambda: len(x.stage.log.of_worker(w.pid)) > done[w.name] + 50 or not run.running(), 15,
+                   lambda: "%s goes on after the resets: %s" % (w.name, w.tail()))
         after[w.name] = time.monotonic() - at
+    assert len(x.stage.log.read()) > before
     if not run.running():
         raise TooSoon("the run was over before the resets")
     facts = x.check(run, cases)
     x.proof(facts.reconnects >= 2, facts)
-    return "%r connections reset in %.1f s, every worker at work again after %.1f s; %s" % (hit, took, max(after.values()), facts)
+    return "%r connections reset in %.1f s, every worker had settled and fetched again after %.1f s; %s" % (hit, took, max(after.values()), facts)
 
 
 def halt(x, run, name):
@@ -136,7 +139,12 @@ def full(x):
     run = x.run(queue, cases)
     x.stage.executing(workers[0])
     x.broker.fill(True)
-    said = run.wait_event("broker_refused", 20)["text"]
+    named = {"broker_refused": run, "broker_trouble": workers[0]}
+
+    def heard():
+        return [e["text"] for name, p in named.items() for e in p.events(name)]
+
+    said = wait_until(heard, 20, lambda: "coordinator or worker say why they wait: %s %s" % (run.tail(), workers[0].tail()))[0]
     for word in ("full", "maxmemory"):
         assert word in said, "the message does not name the cause: %s" % said
     before = len(x.stage.log.read())
@@ -176,3 +184,49 @@ def wrong(x):
     x.workers(queue, 1)
     facts = x.check(x.run(queue, 100), 100)
     return "; ".join(lines) + "; and right: %s" % facts.report["verdict"]
+
+
+@fault("a run abandoned by its coordinator")
+def abandoned(x):
+    """SIGKILL of the coordinator. What it left holds up nobody: the next run on the same queue and workers comes out right."""
+    cases, queue = x.cases(600, 2000), x.queue()
+    workers = x.workers(queue, 2, 3)
+    first = x.run(queue, cases, more=["--candidate", "slow_b"])
+    x.stage.executing(workers[0])
+    run_id = x.stage.run_id(first)
+    first.kill()
+    left = x.broker.residue(run_id)
+    if left == 0:
+        raise TooSoon("the run had left nothing")
+    before = len(x.stage.log.read())
+    facts = x.check(x.run(queue, cases), cases, names=("slow",))
+    assert len(x.stage.log.read()) > before
+    for w in workers:
+        assert w.running(), "%s ended with its coordinator: %s" % (w.name, w.tail())
+    return "%d messages left by the first run; %s" % (left, facts)
+
+
+@fault("SIGTERM of the coordinator in mid-run")
+def told_to_stop(x):
+    """It collects what is in flight, leaves nothing on the broker, and the outcomes add up; the workers serve the next run."""
+    cases, queue = x.cases(600, 2000), x.queue()
+    workers = x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    for w in workers:
+        x.stage.executing(w)
+    wait_until(lambda: len(x.stage.log.read()) > 200, 20, "the run is under way")
+    run.signal(signal.SIGTERM)
+    at = time.monotonic()
+    code = run.wait(20)
+    took = time.monotonic() - at
+    assert code == 130, "exit code %d: %s" % (code, run.tail())
+    report = x.stage.report(run)
+    outcomes = report["outcomes"]["candidate"]
+    assert sum(outcomes.values()) == cases and outcomes["unrun"] > 0 and outcomes["lost"] == 0, "%r" % outcomes
+    ran = {e.case for e in x.stage.log.read() if e.name == "slow"}
+    assert len(ran) == cases - outcomes["unrun"], "%d cases ran, %d were counted: what was in flight is not collected\n%s" % (
+        len(ran), cases - outcomes["unrun"], run.tail())
+    x.no_residue(run)
+    x.stage.log.forget()
+    facts = x.check(x.run(queue, cases), cases)
+    return "ended after %.1f s with %d of %d cases, all that ran; next run: %s" % (took, len(ran), cases, facts)

@@ -60,7 +60,7 @@ def stopped(x):
     lines = []
     for everything in (True, False) * (2 if x.full else 1):
         victim = x.rng.choice(workers)
-        x.stage.executing(victim)
+        x.at_work(victim)
         stop = victim.signal_all if everything else victim.signal
         stop(signal.SIGSTOP)
         at, known = time.monotonic(), len(run.events("worker_lost"))
@@ -80,6 +80,30 @@ def stopped(x):
     x.proof(facts.requeued > 0 and facts.beyond > 0, facts)
     for w in workers:
         assert w.running(), "%s ended: %s" % (w.name, w.tail())
+    return "%s; %s" % ("; ".join(lines), facts)
+
+
+@fault("SIGSTOP of the only worker")
+def only_stopped(x):
+    """Nobody else can run its tasks: when it goes on, its late results are the first and count."""
+    cases, queue = x.cases(600, 1500), x.queue(lease_seconds=1.5, heartbeat_timeout=1, heartbeat_interval=0.3)
+    worker = x.stage.worker(queue, 5)
+    run = x.run(queue, cases, more=["--timeout-ms", "1500"])
+    lines = []
+    for _ in range(3 if x.full else 1):
+        x.at_work(worker)
+        worker.signal_all(signal.SIGSTOP)
+        at, known = time.monotonic(), len(run.events("worker_lost"))
+        if not run.running():
+            raise TooSoon("the run was over before the stop")
+        run.wait_event("worker_lost", 10, known - 1)
+        wait_until(lambda: time.monotonic() - at > 3, 10, "twice the lease has passed")
+        worker.signal_all(signal.SIGCONT)
+        x.stage.executing(worker)
+        lines.append("stopped for %.1f s" % (time.monotonic() - at))
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0, facts)
+    assert worker.running()
     return "%s; %s" % ("; ".join(lines), facts)
 
 
@@ -104,7 +128,7 @@ def poison(x):
     cases, queue, case = x.cases(200), x.queue(heartbeat_timeout=1, heartbeat_interval=0.3, lease_seconds=2), 77
     lines = []
     for after, expected in ((0, "lost"), (0.9, "crash")):
-        x.stage.log.__init__(x.stage.log.path)
+        x.stage.log.forget()
         env = {"FAULTS_POISON": str(case), "FAULTS_POISON_AFTER": str(after)}
         workers, died = x.workers(queue, 2, 2, environment=env), 0
         run = x.run(queue, cases)
@@ -186,7 +210,7 @@ def noticed(x):
     offset, lines = wall_offset(), []
     for _ in range(3 if x.full else 1):
         victim = workers.pop(0)
-        x.stage.executing(victim)
+        x.at_work(victim)
         victim.kill()
         dead = boot_time()
         event = run.wait_event("heartbeat_timeout", timeout + check + 10, words=victim.name)
@@ -226,7 +250,7 @@ def clocks(x):
         x.stage.executing(w)
     time_free = len(run.events("heartbeat_timeout", "queue_requeued"))
     assert time_free == 0, "a worker with another clock was taken for lost: %s" % run.tail()
-    x.stage.executing(third)
+    x.at_work(third)
     third.kill()
     facts = x.check(run, cases)
     x.proof(facts.requeued > 0, facts)
