@@ -1,4 +1,6 @@
 # Targets that run something. Included by the Makefile, which says how things are built.
+QUIETLY = $(MAKE) --no-print-directory -s -j$(shell nproc)
+
 deps:
 	@scripts/deps build
 test-deps:
@@ -6,21 +8,22 @@ test-deps:
 
 quickstart:
 	@scripts/deps build
-	@$(MAKE) --no-print-directory build
+	@echo "building build/mguard"
+	@$(QUIETLY) build
 	build/mguard run examples/top_k/plan.lua
 
 check:
 	@scripts/deps test
-	@$(MAKE) --no-print-directory build tests
+	@$(QUIETLY) build tests
 	@tests/run short
 check-full:
 	@scripts/deps test
-	@$(MAKE) --no-print-directory build tests
+	@$(QUIETLY) build tests
 	@tests/run full
 check-asan check-ubsan check-tsan: check-%:
 	@scripts/deps test
-	@$(MAKE) --no-print-directory build/lua/mguard/core.so
-	@$(MAKE) --no-print-directory MODE=$* build tests
+	@$(QUIETLY) build/lua/mguard/core.so
+	@$(QUIETLY) MODE=$* build tests
 	@MODE=$* tests/run short
 spec: build
 	@tests/run spec
