@@ -47,6 +47,13 @@ no_memory:
   return false;
 }
 
+bool mg_rabbit_notes_have(const mg_rabbit_notes *n, const char *subject) {
+  for (size_t i = 0; i < n->count; i++) {
+    if (strcmp(n->items[i].subject, subject) == 0) return true;
+  }
+  return false;
+}
+
 void mg_rabbit_notes_fini(mg_rabbit_notes *n) {
   while (n->count > 0) drop_note(n, n->count - 1);
   free(n->items);

@@ -73,13 +73,6 @@ typedef struct mg_rabbit_out { /* a message to publish and have confirmed */
   bool confirmed, returned;
 } mg_rabbit_out;
 
-typedef struct mg_rabbit_missing { /* a run whose results queue is not there */
-  char run[64];
-  mg_ms since;
-} mg_rabbit_missing;
-
-enum { MG_RABBIT_MISSING = 8 };
-
 typedef struct mg_rabbit {
   mg_backend backend;
   mg_rabbit_settings settings;
@@ -100,7 +93,6 @@ typedef struct mg_rabbit {
   uint64_t sending_tag;          /* the tag of the first */
   int publish_fault;             /* the confirmed channel was shut with this code */
   int64_t largest;               /* bytes the broker takes; learnt from its refusal; 0 unknown */
-  mg_rabbit_missing missing[MG_RABBIT_MISSING];
   mg_batch gets;                 /* what basic.get brought on the admin channel */
   uint64_t got_tag;
   mg_ms probed_ms;               /* publisher: when a coordinator last made sure that it is not blocked */
@@ -119,6 +111,7 @@ void mg_rabbit_results_queue(const mg_rabbit *r, const char *run, char out[256])
 void mg_rabbit_dead_queue(const mg_rabbit *r, char out[256]);
 /* The queue whose tasks go back after at least delay_ms, declared. */
 mg_err mg_rabbit_retry_queue(mg_rabbit *r, mg_ms delay_ms, mg_ms until, char out[256], mg_error *e);
+mg_err mg_rabbit_declare_results(mg_rabbit *r, const char *queue, mg_ms until, mg_error *e);
 /* Ready messages of a queue; -1 where it is not there. */
 mg_err mg_rabbit_count(mg_rabbit *r, const char *queue, mg_ms until, int64_t *out, mg_error *e);
 mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
@@ -149,6 +142,7 @@ mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, cons
 
 /* notes.c */
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news);
+bool mg_rabbit_notes_have(const mg_rabbit_notes *n, const char *subject);
 void mg_rabbit_notes_fini(mg_rabbit_notes *n);
 mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until);
 mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 512, UNSENT_BYTES = 4 << 20, WHY_BYTES = 1000, MISSING_MS = 15000, ROUNDS = 3 };
+enum { WINDOW = 512, UNSENT_BYTES = 4 << 20, WHY_BYTES = 1000, ROUNDS = 3 };
 
 static void confirm(mg_rabbit *r, uint64_t tag, mg_err err) {
   if (tag < r->sending_tag || tag - r->sending_tag >= r->sending_count) return; /* of a call that gave up */
@@ -217,27 +217,6 @@ out:
 
 /* --- the contract --- */
 
-/* A results queue that stays away belongs to a run that is closed: its results are dropped, as its coordinator would. One that was deleted
- * under a living coordinator comes back before that, since the broker tells it. */
-static bool is_closed(mg_rabbit *r, const char *run) {
-  mg_rabbit_missing *oldest = &r->missing[0];
-  mg_ms now = mg_now_ms();
-  for (size_t i = 0; i < MG_RABBIT_MISSING; i++) {
-    mg_rabbit_missing *m = &r->missing[i];
-    if (strcmp(m->run, run) == 0) return now - m->since > MISSING_MS;
-    if (m->since < oldest->since) oldest = m;
-  }
-  *oldest = (mg_rabbit_missing){.since = now};
-  (void)snprintf(oldest->run, sizeof oldest->run, "%s", run);
-  return false;
-}
-
-static void is_open(mg_rabbit *r, const char *run) {
-  for (size_t i = 0; i < MG_RABBIT_MISSING; i++) {
-    if (strcmp(r->missing[i].run, run) == 0) r->missing[i] = (mg_rabbit_missing){0};
-  }
-}
-
 typedef mg_err fill_out(mg_rabbit *r, const mg_publish *p, mg_rabbit_out *m, char queue[256], mg_ms until, mg_error *e);
 
 static mg_err publish(mg_rabbit *r, mg_publish *items, size_t count, fill_out *fill, mg_ms until, mg_error *e) {
@@ -259,9 +238,7 @@ static mg_err publish(mg_rabbit *r, mg_publish *items, size_t count, fill_out *f
     for (size_t i = 0; i < count; i++) items[i].err = err;
   }
   for (size_t i = 0; i < count && err == MG_OK; i++) {
-    if (items[i].err != MG_LOST) continue;
-    if (out[i].ours || !is_closed(r, items[i].run)) items[i].err = mg_fail(&ours, MG_AGAIN, "the broker has no queue %s", out[i].key);
-    else items[i].err = MG_OK; /* dropped */
+    if (items[i].err == MG_LOST && out[i].ours) items[i].err = mg_fail(&ours, MG_AGAIN, "the broker has no queue %s", out[i].key);
   }
   if (e != NULL && ours.text[0] != '\0') *e = ours;
   free(out);
@@ -299,11 +276,32 @@ mg_err mg_rabbit_publish_dead(mg_backend *b, mg_publish *items, size_t count, mg
   return publish(mg_rabbit_of(b), items, count, fill_dead, until, e);
 }
 
+/* The run has no results queue. A control about it came: it is closed, and its results are dropped as its coordinator would drop them. Else the
+ * queue was deleted, or its coordinator is still to come: it is made. */
+static mg_err make_room(mg_rabbit *r, mg_publish *item, mg_ms until, mg_error *e) {
+  char queue[256];
+  if (mg_rabbit_notes_have(&r->notes, item->run)) {
+    item->err = MG_OK;
+    return MG_OK;
+  }
+  mg_rabbit_results_queue(r, item->run, queue);
+  return mg_rabbit_declare_results(r, queue, until, e);
+}
+
 mg_err mg_rabbit_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e) {
   mg_rabbit *r = mg_rabbit_of(b);
+  mg_error ours = {0};
   mg_err err = publish(r, items, count, fill_result, until, e);
+  const char *made = "";
   for (size_t i = 0; i < count && err == MG_OK; i++) {
-    if (items[i].err == MG_OK && (i == 0 || items[i].run != items[i - 1].run)) is_open(r, items[i].run);
+    if (items[i].err != MG_LOST) continue;
+    if (strcmp(items[i].run, made) != 0) err = make_room(r, &items[i], until, &ours);
+    if (err != MG_OK || items[i].err == MG_OK) continue;
+    made = items[i].run;
+    err = publish(r, &items[i], 1, fill_result, until, &ours);
+    if (items[i].err == MG_LOST) items[i].err = mg_fail(&ours, MG_AGAIN, "the broker has no queue for the results of %s", items[i].run);
   }
+  for (size_t i = 0; i < count && err != MG_OK; i++) items[i].err = err;
+  if (e != NULL && ours.text[0] != '\0') *e = ours;
   return err;
 }

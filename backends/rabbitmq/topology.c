@@ -198,7 +198,7 @@ static mg_err declare_tasks(mg_rabbit *r, mg_ms until, mg_error *e) {
   return err == MG_OK ? bind(r, MG_RABBIT_ADMIN, r->settings.queue, r->settings.exchange, r->settings.routing_key, until, e) : err;
 }
 
-static mg_err declare_results(mg_rabbit *r, const char *queue, mg_ms until, mg_error *e) {
+mg_err mg_rabbit_declare_results(mg_rabbit *r, const char *queue, mg_ms until, mg_error *e) {
   amqp_table_entry_t args[2];
   int n = kind(r, args);
   args[n++] = mg_amqp_entry_int("x-expires", clipped(r->settings.retention_ms));
@@ -234,7 +234,7 @@ static mg_err declare_all(mg_rabbit *r, mg_ms until, mg_error *e) {
   mg_err err = declare_tasks(r, until, e);
   if (err == MG_OK) err = declare_exchange(r, beats, "fanout", until, e);
   if (err == MG_OK) err = declare_exchange(r, controls, "fanout", until, e);
-  if (err == MG_OK && r->run != NULL && !r->results.closed) err = declare_results(r, r->results.queue, until, e);
+  if (err == MG_OK && r->run != NULL && !r->results.closed) err = mg_rabbit_declare_results(r, r->results.queue, until, e);
   if (err == MG_OK) err = subscribe(r, r->run != NULL ? beats : controls, until, e);
   if (err != MG_OK) r->declared = false;
   return err;
