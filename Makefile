@@ -12,7 +12,13 @@ MINUTES ?= 1
 VERSION := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/mguard/version.lua 2>/dev/null)
 GOALS_WITHOUT_LIBS := deps test-deps quickstart clean help
 PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis libmicrohttpd
+# Brokers whose client library may be absent; they are then left out, and engine/cli/backends.c says so. folder=package=macro
+BROKER_LIBS := rabbitmq=librabbitmq=RABBITMQ
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),build)),)
+FOUND_BROKERS := $(foreach b,$(BROKER_LIBS),$(if $(shell pkg-config --exists $(word 2,$(subst =, ,$(b))) 2>/dev/null && echo yes),$(b)))
+PKGS += $(foreach b,$(FOUND_BROKERS),$(word 2,$(subst =, ,$(b))))
+HAVE := $(foreach b,$(FOUND_BROKERS),-DMG_HAVE_$(word 3,$(subst =, ,$(b))))
+LEFT_OUT := $(foreach b,$(filter-out $(FOUND_BROKERS),$(BROKER_LIBS)),$(firstword $(subst =, ,$(b))))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Lua is linked statically and whole, with its symbols exported, so that C modules that scripts require find them.
 LUA_STATIC := $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)/liblua5.4.a
@@ -21,7 +27,7 @@ endif
 
 CC ?= cc
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-COMMON := -std=c11 -D_GNU_SOURCE -Iengine -I. $(PKG_CFLAGS) -DMG_VERSION='"$(VERSION)"' -fPIC -pthread
+COMMON := -std=c11 -D_GNU_SOURCE -Iengine -I. $(PKG_CFLAGS) $(HAVE) -DMG_VERSION='"$(VERSION)"' -fPIC -pthread
 # The program is optimised over all files (a case is a few hundred nanoseconds of small functions); the tests link the same objects plainly.
 FLAGS_release := -O2 -g -flto=auto -ffat-lto-objects -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 FLAGS_asan := -O1 -g -fsanitize=address -fno-omit-frame-pointer
@@ -36,9 +42,9 @@ LINK_tsan := -fsanitize=thread
 LDFLAGS += $(LINK_$(MODE)) -pthread
 
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
-LIB_SRC := $(filter-out engine/cli/main.c,$(shell find engine backends -name '*.c' | LC_ALL=C sort))
+LIB_SRC := $(filter-out engine/cli/main.c $(foreach b,$(LEFT_OUT),backends/$(b)/%),$(shell find engine backends -name '*.c' | LC_ALL=C sort))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/lua_modules.o
-TEST_SRC := $(shell find tests -name '*_test.c' | LC_ALL=C sort)
+TEST_SRC := $(shell find tests -name '*_test.c' $(LEFT_OUT:%=-not -path 'tests/backends/%_*') | LC_ALL=C sort)
 TEST_BIN := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_SRC),$(shell find tests -name '*.c' -not -path 'tests/fuzz/*' -not -path 'tests/preload/*' | LC_ALL=C sort)))
 
