@@ -67,3 +67,8 @@ mg_slice mg_buf_slice(const mg_buf *b) {
 mg_slice mg_slice_of(const char *text) {
   return (mg_slice){(const uint8_t *)text, strlen(text)};
 }
+
+int mg_buf_sink(void *buf, const char *data, size_t len) {
+  mg_buf_put(buf, data, len);
+  return 0;
+}

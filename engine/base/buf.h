@@ -26,6 +26,7 @@ bool mg_buf_reserve(mg_buf *b, size_t extra);             /* room for extra more
 void mg_buf_put(mg_buf *b, const void *data, size_t len); /* appends */
 void mg_buf_puts(mg_buf *b, const char *text);
 void mg_buf_putf(mg_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int mg_buf_sink(void *buf, const char *data, size_t len); /* mg_buf_put in the form that msgpack_packer_init takes; gives 0 */
 mg_slice mg_buf_slice(const mg_buf *b);
 mg_slice mg_slice_of(const char *text); /* the bytes of a C string without its NUL */
 

@@ -77,17 +77,12 @@ bool mg_args_number(const mg_args *a, const mg_command *c, const char *flag, dou
   return false;
 }
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 void mg_args_overrides(const mg_args *a, const mg_command *c, mg_buf *out) {
   size_t count = 0;
   for (int i = 0; c->flags[i].name != NULL; i++) count += c->flags[i].override != NULL && a->values[i] != NULL;
   if (count == 0) return;
   msgpack_packer pk;
-  msgpack_packer_init(&pk, out, append);
+  msgpack_packer_init(&pk, out, mg_buf_sink);
   msgpack_pack_map(&pk, count);
   for (int i = 0; c->flags[i].name != NULL; i++) {
     const mg_flag *f = &c->flags[i];

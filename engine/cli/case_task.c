@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 static void put_case(msgpack_packer *pk, uint64_t case_number, const mg_buf *args) {
   msgpack_pack_array(pk, 2);
   msgpack_pack_uint64(pk, case_number);
@@ -53,7 +48,7 @@ mg_err mg_case_task(mg_plan *p, mg_task_kind kind, uint64_t first, uint32_t coun
   msgpack_packer pk;
   mg_err err = MG_OK;
   mg_buf_clear(payload);
-  msgpack_packer_init(&pk, payload, append);
+  msgpack_packer_init(&pk, payload, mg_buf_sink);
   msgpack_pack_array(&pk, count);
   if (p->inputs != NULL) {
     err = put_inputs(p, &pk, first, count, e);

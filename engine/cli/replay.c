@@ -28,11 +28,6 @@ static const mg_command command = {"replay", "REPORT|PLAN",
 
 /* ---- what the report says ---- */
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 static void pack_text(msgpack_packer *pk, const char *text) {
   msgpack_pack_str(pk, strlen(text));
   msgpack_pack_str_body(pk, text, strlen(text));
@@ -62,7 +57,7 @@ static void settings_of(const json_t *report, const mg_args *a, mg_buf *out) {
   }
   if (count == 0) return;
   msgpack_packer pk;
-  msgpack_packer_init(&pk, out, append);
+  msgpack_packer_init(&pk, out, mg_buf_sink);
   msgpack_pack_map(&pk, count);
   for (size_t i = 0; i < ROWS; i++) {
     if (texts[i][0] == '\0') continue;

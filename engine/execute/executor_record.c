@@ -6,14 +6,9 @@
 
 #define SHOWN_BYTES 4096 /* of a value in a stored violation */
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 static void begin_record(mg_runner *r, msgpack_packer *pk, int elements, int kind, uint32_t index) {
   mg_buf_clear(&r->record);
-  msgpack_packer_init(pk, &r->record, append);
+  msgpack_packer_init(pk, &r->record, mg_buf_sink);
   msgpack_pack_array(pk, (size_t)elements);
   msgpack_pack_int(pk, kind);
   msgpack_pack_uint32(pk, index);

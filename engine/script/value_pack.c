@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 static void pack(msgpack_packer *pk, const mg_cell *c) {
   switch ((mg_cell_kind)c->kind) {
     case MG_CELL_NIL:
@@ -55,7 +50,7 @@ static void pack(msgpack_packer *pk, const mg_cell *c) {
 
 void mg_tape_pack(const mg_tape *t, bool one, mg_buf *out) {
   msgpack_packer pk;
-  msgpack_packer_init(&pk, out, append);
+  msgpack_packer_init(&pk, out, mg_buf_sink);
   if (one) {
     if (t->values > 0) pack(&pk, t->cells);
     else msgpack_pack_nil(&pk);

@@ -2,14 +2,9 @@
 
 #include <string.h>
 
-static int append(void *data, const char *bytes, size_t len) {
-  mg_buf_put(data, bytes, len);
-  return 0;
-}
-
 msgpack_packer mg_wire_begin(mg_buf *out, mg_wire_type type, size_t fields) {
   msgpack_packer p;
-  msgpack_packer_init(&p, out, append);
+  msgpack_packer_init(&p, out, mg_buf_sink);
   msgpack_pack_uint8(&p, MG_WIRE_VERSION);
   msgpack_pack_array(&p, fields);
   msgpack_pack_int(&p, (int)type);
