@@ -22,7 +22,8 @@ end
 --- Starts a command line; gives the process id of `timeout`, which passes on TERM and INT and kills it after five minutes. Output goes to `log`,
 --- standard error to `log`.err.
 function servers.start(dir, line, log)
-  local pid = sh(("cd %s && { timeout -s KILL 300 %s >%s 2>%s.err </dev/null & echo $!; }"):format(support.quote(dir), line, support.quote(log), support.quote(log)))
+  local out = support.quote(log)
+  local pid = sh(("cd %s && { timeout -s KILL 300 %s >%s 2>%s.err </dev/null & echo $!; }"):format(support.quote(dir), line, out, out))
   assert(pid:match("^%d+$"), pid)
   running[pid] = true
   return pid
@@ -54,9 +55,9 @@ function servers.port()
   return (sh("python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])'"))
 end
 
---- A redis-server in a folder of its own; gives its process id, its port, and what asks it.
-function servers.redis(dir)
-  local port = servers.port()
+--- A redis-server in a folder of its own (port: one it had before); gives its process id, its port, and what asks it.
+function servers.redis(dir, port)
+  port = port or servers.port()
   local pid = servers.start(dir, ("redis-server --bind 127.0.0.1 --port %s --save '' --appendonly no"):format(port), dir .. "/redis.log")
   local function cli(arguments) return sh(("timeout 10 redis-cli -p %s %s 2>&1"):format(port, arguments)) end
   servers.wait("redis-server", function() return cli "PING" == "PONG" end)

@@ -83,7 +83,7 @@ describe("mguard status", function()
     end)
     assert.are.same({ 0, 0 }, { s.pending, s.in_flight })
     servers.stop(workers[1])
-    s = servers.wait("the worker's leave", function()
+    servers.wait("the worker's leave", function()
       local now = status "--watch 0"
       for _, w in ipairs(now.workers) do
         if w.name == "w1" and w.state == "left" then return now end
