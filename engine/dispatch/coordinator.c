@@ -102,7 +102,7 @@ static void sample_rate(mg_coordinator *c, mg_ms now) {
   if (now < c->next_rate_ms) return;
   c->next_rate_ms = now + RATE_EVERY_MS;
   c->rate[c->rate_at % MG_RATE_SAMPLES].at = now;
-  c->rate[c->rate_at % MG_RATE_SAMPLES].counted = c->tally.cases;
+  c->rate[c->rate_at % MG_RATE_SAMPLES].counted = mg_coord_counted(c);
   c->rate_at++;
 }
 
@@ -152,14 +152,20 @@ static void read_settings(mg_coordinator *c) {
   mg_batching_init(&c->batching, o, MG_TASK_CASES);
 }
 
-/* Evenly over the run, its first and last case among them; all where there are few. */
+/* `n` of `cases`, evenly, the first and the last among them. */
+static void spread_sample(mg_coordinator *c, uint64_t n, uint64_t cases) {
+  uint64_t last = cases - 1;
+  for (uint64_t i = 0; i < n; i++) c->sample[c->sample_count++].case_number = n < 2 ? 0 : last / (n - 1) * i + last % (n - 1) * i / (n - 1);
+}
+
+/* Evenly over the run; all where there are few. Where it may end early, half of them lie before the first look. */
 static void choose_sample(mg_coordinator *c) {
-  uint64_t n = c->planned < MG_SAMPLE_CASES ? c->planned : MG_SAMPLE_CASES;
-  for (uint64_t i = 0; i < n; i++) {
-    uint64_t last = c->planned - 1;
-    c->sample[i].case_number = n < 2 ? 0 : last / (n - 1) * i + last % (n - 1) * i / (n - 1);
+  uint64_t n = c->planned < MG_SAMPLE_CASES ? c->planned : MG_SAMPLE_CASES, early = mg_coord_room(c, 0);
+  if (early > n && early < c->planned) {
+    spread_sample(c, n / 2, early);
+    n -= n / 2;
   }
-  c->sample_count = (size_t)n;
+  spread_sample(c, n, c->planned);
 }
 
 static mg_err open_files(mg_coordinator *c, mg_error *e) {
@@ -194,6 +200,7 @@ static mg_err start_link(mg_coordinator *c, mg_error *e) {
 
 static void free_all(mg_coordinator *c) {
   mg_case_set_fini(&c->counted);
+  free(c->parts);
   mg_digester_free(c->digester);
   mg_violations_fini(&c->violations);
   free(c->lost);

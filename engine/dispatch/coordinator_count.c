@@ -51,8 +51,8 @@ static mg_first case_of(const mg_result *r, uint64_t first, uint32_t i, size_t *
   return f;
 }
 
-static void count_case(mg_coordinator *c, const mg_result *r, const mg_first *f, uint32_t i) {
-  mg_tally_add(&c->tally, f->outcomes[MG_BASELINE], f->outcomes[MG_CANDIDATE], f->masks[MG_BASELINE], f->masks[MG_CANDIDATE]);
+static void count_case(mg_coordinator *c, mg_part *part, const mg_result *r, const mg_first *f, uint32_t i) {
+  mg_tally_add(&part->tally, f->outcomes[MG_BASELINE], f->outcomes[MG_CANDIDATE], f->masks[MG_BASELINE], f->masks[MG_CANDIDATE]);
   if ((f->masks[MG_BASELINE] | f->masks[MG_CANDIDATE]) == 0) return;
   mg_violations_add(&c->violations, f, i, r->violations, r->violation_count);
   if (c->plan->fail_fast && mg_violations_deciding(&c->violations, f) != 0) mg_coord_fail_fast(c, f);
@@ -75,34 +75,34 @@ static mg_digest digest_of(mg_coordinator *c, uint64_t first, const mg_result *r
 }
 
 /* All of it is new: stretches of cases without a failed clause are counted as one. */
-static void count_whole(mg_coordinator *c, uint64_t first, const mg_result *r) {
+static void count_whole(mg_coordinator *c, mg_part *part, uint64_t first, const mg_result *r) {
   size_t at = 0;
   bool sample = sample_within(c, first, r->count);
   mg_digest sum = digest_of(c, first, r);
-  mg_digest_add(&c->digest, &sum);
+  mg_digest_add(&part->digest, &sum);
   for (uint32_t i = 0; i < r->count;) {
     uint32_t next = at < r->failed_count ? r->failed[at].index : r->count, end = i + 1;
     if (next > i && !sample) {
       while (end < next && r->outcomes[end] == r->outcomes[i]) end++;
-      mg_tally_add_run(&c->tally, (mg_outcome)(r->outcomes[i] & 15), (mg_outcome)(r->outcomes[i] >> 4), end - i);
+      mg_tally_add_run(&part->tally, (mg_outcome)(r->outcomes[i] & 15), (mg_outcome)(r->outcomes[i] >> 4), end - i);
     } else {
       mg_first f = case_of(r, first, i, &at);
       if (sample) keep_sample(c, &f);
-      count_case(c, r, &f, i);
+      count_case(c, part, r, &f, i);
     }
     i = end;
   }
 }
 
 /* Part of it was counted before: case by case, and the digest of the new ones alone. */
-static void count_new(mg_coordinator *c, uint64_t first, const mg_result *r) {
+static void count_new(mg_coordinator *c, mg_part *part, uint64_t first, const mg_result *r) {
   size_t at = 0;
   for (uint32_t i = 0; i < r->count; i++) {
     mg_first f = case_of(r, first, i, &at);
     if (mg_case_set_has(&c->counted, first + i)) continue;
     keep_sample(c, &f);
-    digest_case(c, &c->digest, &f);
-    count_case(c, r, &f, i);
+    digest_case(c, &part->digest, &f);
+    count_case(c, part, r, &f, i);
   }
 }
 
@@ -128,33 +128,20 @@ static void write_outcomes(mg_coordinator *c, uint64_t first, const mg_result *r
   if (err != MG_OK) mg_coord_fail(c, e.text);
 }
 
-static int label_place(const mg_coordinator *c, mg_slice name, bool *there) {
-  int i = 0, order = 1;
-  for (; i < c->label_count; i++) {
-    size_t len = strlen(c->label_names[i]);
-    order = memcmp(c->label_names[i], name.data, len < name.len ? len : name.len);
-    if (order == 0) order = len < name.len ? -1 : len > name.len;
-    if (order >= 0) break;
+int mg_coord_label(mg_coordinator *c, mg_slice name) {
+  for (int i = 0; i < c->label_count; i++) {
+    if (strlen(c->label_names[i]) == name.len && memcmp(c->label_names[i], name.data, name.len) == 0) return i;
   }
-  *there = order == 0;
-  return i;
+  char *copy = c->label_count == MG_MAX_LABELS ? NULL : strndup((const char *)name.data, name.len);
+  if (copy == NULL) return -1;
+  c->label_names[c->label_count] = copy;
+  return c->label_count++;
 }
 
-static void count_labels(mg_coordinator *c, const mg_result *r) {
+static void count_labels(mg_coordinator *c, mg_part *part, const mg_result *r) {
   for (size_t k = 0; k < r->label_count; k++) {
-    bool there;
-    int i = label_place(c, r->labels[k].name, &there);
-    if (!there) {
-      if (c->label_count == MG_MAX_LABELS) continue;
-      char *name = strndup((const char *)r->labels[k].name.data, r->labels[k].name.len);
-      if (name == NULL) continue;
-      memmove(c->label_names + i + 1, c->label_names + i, (size_t)(c->label_count - i) * sizeof *c->label_names);
-      memmove(c->label_counts + i + 1, c->label_counts + i, (size_t)(c->label_count - i) * sizeof *c->label_counts);
-      c->label_names[i] = name;
-      c->label_counts[i] = 0;
-      c->label_count++;
-    }
-    c->label_counts[i] += r->labels[k].count;
+    int i = mg_coord_label(c, r->labels[k].name);
+    if (i >= 0) part->labels[i] += r->labels[k].count;
   }
 }
 
@@ -169,12 +156,17 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   uint64_t before = mg_case_set_within(&c->counted, first, r->count), added = 0;
   if (r->count == 0) return true;
   if (before == r->count) return false;
+  mg_part *part = mg_coord_part(c, first);
+  if (part == NULL) {
+    mg_coord_fail(c, "no memory for the counts between two looks");
+    return false;
+  }
   write_outcomes(c, first, r, before == 0);
   if (before == 0)
-    count_whole(c, first, r);
+    count_whole(c, part, first, r);
   else
-    count_new(c, first, r);
-  if (before == 0) count_labels(c, r);
+    count_new(c, part, first, r);
+  if (before == 0) count_labels(c, part, r);
   if (!mg_case_set_add(&c->counted, first, r->count, &added)) mg_coord_fail(c, "no memory for the set of counted cases");
   return before == 0;
 }
@@ -251,6 +243,7 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
 }
 
 static void late_answer(mg_coordinator *c, uint64_t seq, const mg_result *r) {
+  if (c->stopped) return; /* beyond the prefix that decided */
   const mg_answered *a = mg_ledger_answered(&c->ledger, seq);
   uint64_t before = c->counted.count;
   if (a != NULL && r->count <= a->count && a->count > 0) {

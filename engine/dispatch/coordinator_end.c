@@ -17,8 +17,8 @@ static void count_lost(mg_coordinator *c, uint64_t case_number, bool candidate_r
   mg_outcome lost = candidate_ran ? MG_CRASH : MG_CASE_LOST;
   mg_first f = {.case_number = case_number, .outcomes = {baseline ? (candidate_ran ? MG_PASS : MG_CASE_LOST) : MG_ABSENT, lost}};
   if (candidate_ran) f.masks[MG_CANDIDATE] = MG_COMPLETES;
-  mg_tally_add(&c->final_tally, f.outcomes[MG_BASELINE], f.outcomes[MG_CANDIDATE], 0, f.masks[MG_CANDIDATE]);
-  for (int r = 0; r < MG_ROLES; r++) mg_digester_add(c->digester, &c->digest, case_number, (mg_role)r, f.outcomes[r], f.masks[r]);
+  mg_tally_add(&c->lost_tally, f.outcomes[MG_BASELINE], f.outcomes[MG_CANDIDATE], 0, f.masks[MG_CANDIDATE]);
+  for (int r = 0; r < MG_ROLES; r++) mg_digester_add(c->digester, &c->total.digest, case_number, (mg_role)r, f.outcomes[r], f.masks[r]);
   if (candidate_ran) { /* several workers saw it: that is its repetition */
     mg_violation text = {.role = MG_CANDIDATE, .clause = 0, .message = mg_slice_of(said)};
     mg_violations_add(&c->violations, &f, 0, &text, 1);
@@ -40,7 +40,7 @@ static uint64_t row_sum(const mg_tally *t, mg_role r) {
 /* planned = the sum of the outcomes, or there is no report. */
 static void check_sum(mg_coordinator *c) {
   const mg_tally *t = &c->final_tally;
-  bool ok = t->cases == c->planned && row_sum(t, MG_CANDIDATE) == c->planned && c->tally.cases <= c->counted.count;
+  bool ok = t->cases == c->planned && row_sum(t, MG_CANDIDATE) == c->planned && c->total.tally.cases <= c->counted.count;
   if (c->plan->baseline != NULL) ok = ok && row_sum(t, MG_BASELINE) == c->planned;
   if (ok || c->failed != NULL) return;
   char text[200];
@@ -49,16 +49,24 @@ static void check_sum(mg_coordinator *c) {
   c->failed = strdup(text);
 }
 
-static void sum_up(mg_coordinator *c) {
-  c->final_tally = c->tally;
+void mg_coord_settle_lost(mg_coordinator *c, uint64_t before) {
   for (size_t i = 0; i < c->lost_count; i++) {
     uint64_t first, count, added, end = c->lost[i].first + c->lost[i].count;
+    if (end > before) end = before;
     for (uint64_t at = c->lost[i].first; at < end && mg_case_set_gap(&c->counted, at, end, &first, &count); at = first + count) {
       for (uint64_t k = 0; k < count; k++) count_lost(c, first + k, c->lost[i].candidate_ran);
       added = 0;
       (void)mg_case_set_add(&c->counted, first, count, &added);
     }
   }
+}
+
+static void sum_up(mg_coordinator *c) {
+  mg_coord_merge_parts(c);
+  mg_coord_settle_lost(c, c->stopped ? c->looked : c->planned);
+  c->final_tally = c->total.tally;
+  mg_tally_merge(&c->final_tally, &c->lost_tally);
+  if (c->csv != NULL && c->stopped) mg_outcomes_csv_limit(c->csv, c->looked);
   uint64_t unrun = c->planned - c->final_tally.cases;
   if (unrun > 0) mg_tally_add_run(&c->final_tally, c->plan->baseline != NULL ? MG_UNRUN : MG_ABSENT, MG_UNRUN, unrun);
   check_sum(c);
@@ -113,7 +121,7 @@ void mg_coord_finish(mg_coordinator *c) {
   }
   c->phase = MG_PHASE_OVER;
   (void)uv_timer_stop(&c->timer);
-  mg_coord_event(c, "run_eval_complete", "%" PRIu64 " of %" PRIu64 " cases counted", c->tally.cases, c->planned);
+  mg_coord_event(c, "run_eval_complete", "%" PRIu64 " of %" PRIu64 " cases counted", mg_coord_counted(c), c->planned);
   c->config.ended(c->config.owner, c->failed);
 }
 
@@ -123,7 +131,7 @@ static double cases_per_second(const mg_coordinator *c) {
   size_t oldest = c->rate_at >= MG_RATE_SAMPLES ? c->rate_at - MG_RATE_SAMPLES : 0;
   if (c->rate_at == 0) return 0;
   mg_ms span = mg_now_ms() - c->rate[oldest % MG_RATE_SAMPLES].at;
-  return span <= 0 ? 0 : 1000.0 * (double)(c->tally.cases - c->rate[oldest % MG_RATE_SAMPLES].counted) / (double)span;
+  return span <= 0 ? 0 : 1000.0 * (double)(mg_coord_counted(c) - c->rate[oldest % MG_RATE_SAMPLES].counted) / (double)span;
 }
 
 /* Tasks of this run that live workers hold; a beat may name some that were answered since. */
@@ -137,24 +145,25 @@ static uint64_t held_tasks(const mg_coordinator *c) {
   return n < c->ledger.count ? n : c->ledger.count;
 }
 
+static int by_name(const void *a, const void *b) { return strcmp(((const mg_label_count *)a)->name, ((const mg_label_count *)b)->name); }
+
 void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
   bool live = mg_coord_live(c);
   *out = (mg_run_state){.run = c->run,
                         .planned = c->planned,
-                        .counted = c->tally.cases,
+                        .counted = mg_coord_counted(c),
                         .outstanding_cases = c->ledger.cases,
                         .dispatched_cases = c->dispatched_cases,
                         .started_ms = c->started_ms,
                         .now_ms = live ? mg_now_ms() : c->ended_ms,
                         .cases_per_second = cases_per_second(c),
-                        .tally = live ? &c->tally : &c->final_tally,
-                        .digest = c->digest,
+                        .tally = live ? &c->total.tally : &c->final_tally,
+                        .digest = c->total.digest,
                         .violations = c->listed,
                         .violation_count = c->listed_count,
                         .repeated_cases = c->repeated_cases,
                         .different = c->different,
                         .different_count = c->different_count,
-                        .label_count = c->label_count,
                         .workers = c->breaker.seen,
                         .worker_count = c->breaker.count,
                         .tasks_published = c->tasks_published,
@@ -177,14 +186,18 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .connected = c->connected,
                         .notes = (const char *const *)c->notes,
                         .note_count = c->note_count};
-  for (int i = 0; i < c->label_count; i++) out->labels[i] = (mg_label_count){c->label_names[i], c->label_counts[i]};
+  for (int i = 0; i < c->label_count; i++) {
+    if (c->total.labels[i] > 0) out->labels[out->label_count++] = (mg_label_count){c->label_names[i], c->total.labels[i]};
+  }
+  qsort(out->labels, (size_t)out->label_count, sizeof *out->labels, by_name);
 }
 
 void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
-  uint32_t reproduced[MG_MAX_CLAUSES + 1], vanished[MG_MAX_CLAUSES + 1];
+  uint32_t reproduced[MG_MAX_CLAUSES + 1], vanished[MG_MAX_CLAUSES + 1], beyond[MG_MAX_CLAUSES + 1];
   uint64_t different = 0;
   mg_violations_tell(&c->violations, reproduced, vanished);
-  for (size_t i = 0; i < c->repeat_count; i++) different += c->repeats[i].differs;
+  mg_violations_beyond(&c->violations, c->stopped ? c->looked : UINT64_MAX, beyond);
+  for (size_t i = 0; i < c->repeat_count; i++) different += c->repeats[i].differs && (!c->stopped || c->repeats[i].first.case_number < c->looked);
   mg_facts facts = {.clauses = c->plan->clauses,
                     .clause_count = c->plan->clause_count,
                     .has_baseline = c->plan->baseline != NULL,
@@ -196,6 +209,11 @@ void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
                     .no_worker = c->no_worker,
                     .repeat_different = different,
                     .interrupted = c->interrupted,
-                    .timed_out = c->timed_out};
+                    .timed_out = c->timed_out,
+                    .stop = mg_coord_sequential(c) ? &c->plan->stop : NULL,
+                    .stopped = c->stopped,
+                    .looked = c->looked,
+                    .answer = c->answer,
+                    .beyond = beyond};
   mg_judge(out, &c->final_tally, &c->plan->goal, &facts);
 }

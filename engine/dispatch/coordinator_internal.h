@@ -32,6 +32,14 @@ typedef struct mg_repeat { /* a case to be run again */
   bool differs;
 } mg_repeat;
 
+/* What was counted of a stretch of cases. */
+typedef struct mg_part {
+  uint64_t end; /* the first case behind it */
+  mg_tally tally;
+  mg_digest digest;
+  uint64_t labels[MG_MAX_LABELS]; /* by place in label_names */
+} mg_part;
+
 typedef struct mg_lost_range {
   uint64_t first, count;
   bool candidate_ran; /* whenever a holder vanished: counts as the candidate's failure */
@@ -61,8 +69,8 @@ struct mg_coordinator {
   /* Cases. */
   uint64_t planned, next_case;
   mg_case_set counted;
-  mg_tally tally, final_tally; /* final: with lost and unrun */
-  mg_digest digest;
+  mg_part total;                     /* under a stopping rule up to the last look alone */
+  mg_tally lost_tally, final_tally;  /* lost cases that are settled; final: all, with lost and unrun */
   mg_digester *digester;
   mg_violations violations;
   mg_lost_range *lost;
@@ -70,6 +78,13 @@ struct mg_coordinator {
   mg_first sample[MG_SAMPLE_CASES];
   bool sampled[MG_SAMPLE_CASES];
   size_t sample_count;
+  /* Under a stopping rule: what lies beyond the last look, one part a look. There are some 100 looks up to 6,400 cases and
+   * 232 for each factor of ten above, so this stays small however far ahead results come. */
+  mg_part *parts;
+  size_t part_count, part_cap;
+  uint64_t looked;       /* length of the prefix that total holds */
+  bool stopped;          /* the rule has ended the run, after `looked` cases */
+  mg_stop_answer answer; /* of the last look */
   mg_inputs *inputs;
   mg_outcomes_csv *csv;
 
@@ -97,7 +112,6 @@ struct mg_coordinator {
   size_t different_count;
   uint64_t repeated_cases;
   char *label_names[MG_MAX_LABELS];
-  uint64_t label_counts[MG_MAX_LABELS];
   int label_count;
   char *notes[MG_NOTES_MAX];
   size_t note_count;
@@ -137,8 +151,19 @@ void mg_coord_flush_cancels(mg_coordinator *c);
 void mg_coord_sweep(mg_coordinator *c); /* entries whose cases were all counted by others */
 uint32_t mg_coord_executors(const mg_coordinator *c);
 
+/* --- coordinator_prefix.c --- */
+bool mg_coord_sequential(const mg_coordinator *c);
+/* Where results of cases from `first` on are counted; tasks do not cross a look. NULL where memory ended. */
+mg_part *mg_coord_part(mg_coordinator *c, uint64_t first);
+/* How many cases from `first` on one task may hold: up to the next look. */
+uint64_t mg_coord_room(const mg_coordinator *c, uint64_t first);
+void mg_coord_look(mg_coordinator *c); /* at every prefix that is complete; may begin the repeats */
+void mg_coord_merge_parts(mg_coordinator *c);
+uint64_t mg_coord_counted(const mg_coordinator *c); /* cases with a result, in the parts too */
+
 /* --- coordinator_count.c --- */
 void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body);
+int mg_coord_label(mg_coordinator *c, mg_slice name); /* its place in label_names, -1 where there are too many */
 uint64_t mg_coord_lost_open(const mg_coordinator *c); /* lost cases no late result has replaced */
 
 /* --- coordinator_watch.c --- */
@@ -162,6 +187,8 @@ void mg_coord_repeats_lost(mg_coordinator *c, const mg_entry_out *e, uint32_t fr
 void mg_coord_over(mg_coordinator *c);                     /* judge what there is */
 void mg_coord_fail(mg_coordinator *c, const char *failed); /* there is nothing to judge */
 void mg_coord_fault(mg_coordinator *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Lost cases below `before` that no late result replaced are counted as such. */
+void mg_coord_settle_lost(mg_coordinator *c, uint64_t before);
 void mg_coord_finish(mg_coordinator *c); /* the link is done */
 
 /* Tokens of the link: an entry's seq, and these. */

@@ -75,7 +75,7 @@ static void settled(mg_coordinator *c) {
 void mg_coord_begin_repeats(mg_coordinator *c) {
   c->phase = MG_PHASE_REPEATING;
   for (size_t i = 0; i < c->sample_count; i++) {
-    if (c->sampled[i]) (void)add(c, &c->sample[i]);
+    if (c->sampled[i] && (!c->stopped || c->sample[i].case_number < c->looked)) (void)add(c, &c->sample[i]);
   }
   for (int clause = 0; clause < c->plan->clause_count; clause++) {
     for (size_t i = 0; i < c->violations.count[MG_CANDIDATE][clause]; i++) {

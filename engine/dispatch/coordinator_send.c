@@ -165,6 +165,8 @@ static void cut(mg_coordinator *c) {
       if (c->ledger.cases > 0) return;
       n = n < limit ? n : limit;
     }
+    uint64_t room = mg_coord_room(c, c->next_case);
+    if (n > room) n = room;
     mg_entry_out *e = mg_ledger_add(&c->ledger, MG_TASK_COUNT, c->next_case, (uint32_t)n, NULL);
     if (e == NULL) return;
     uint64_t asked = e->count;
@@ -187,6 +189,7 @@ static void send_unsent(mg_coordinator *c) {
 
 void mg_coord_dispatch(mg_coordinator *c) {
   if (!mg_coord_live(c)) return;
+  mg_coord_look(c);
   send_unsent(c);
   cut(c);
   if (c->phase != MG_PHASE_RUNNING || c->next_case < c->planned || c->ledger.count > 0 || c->paused) return;
@@ -205,6 +208,8 @@ void mg_coord_dispatch(mg_coordinator *c) {
     for (size_t i = 0; i < c->lost_count; i++) {
       if (c->lost[i].first > first && c->lost[i].first - first < count) count = c->lost[i].first - first;
     }
+    uint64_t room = mg_coord_room(c, first);
+    if (count > room) count = room;
     uint32_t n = count < c->batching.batch ? (uint32_t)count : c->batching.batch;
     mg_entry_out *e = mg_ledger_add(&c->ledger, MG_TASK_COUNT, first, n, NULL);
     if (e == NULL) return;

@@ -145,7 +145,7 @@ static bool put_rows(FILE *f, mg_outcomes_csv *o) {
     ssize_t n = pread(o->fd, o->scratch.data, CHUNK_CASES * o->entry_bytes, (off_t)(c * o->entry_bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0 || (size_t)n < o->entry_bytes) return n >= 0;
-    for (size_t i = 0; i < (size_t)n / o->entry_bytes; i++, c++) {
+    for (size_t i = 0; i < (size_t)n / o->entry_bytes && c < o->cases; i++, c++) {
       const uint8_t *at = o->scratch.data + i * o->entry_bytes;
       uint8_t both = (uint8_t)~at[0];
       if (both == 0xff) continue;
@@ -154,6 +154,10 @@ static bool put_rows(FILE *f, mg_outcomes_csv *o) {
     }
   }
   return ferror(f) == 0;
+}
+
+void mg_outcomes_csv_limit(mg_outcomes_csv *o, uint64_t cases) {
+  if (o->cases > cases) o->cases = cases;
 }
 
 mg_err mg_outcomes_csv_write(mg_outcomes_csv *o, mg_error *e) {

@@ -15,6 +15,8 @@ mg_err mg_outcomes_csv_open(mg_outcomes_csv **out, const char *path, const mg_cl
 /* Cases first .. first + count - 1: outcomes as in mg_result; failed counts from index 0 = first and is ascending. */
 mg_err mg_outcomes_csv_put(mg_outcomes_csv *o, uint64_t first, uint32_t count, const uint8_t *outcomes, const mg_failed *failed, size_t failed_count,
                            mg_error *e);
+/* Cases from `cases` on have no row. */
+void mg_outcomes_csv_limit(mg_outcomes_csv *o, uint64_t cases);
 mg_err mg_outcomes_csv_write(mg_outcomes_csv *o, mg_error *e);
 void mg_outcomes_csv_free(mg_outcomes_csv *o);
 

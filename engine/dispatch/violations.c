@@ -116,6 +116,16 @@ void mg_violations_tell(const mg_violations *s, uint32_t reproduced[MG_MAX_CLAUS
   }
 }
 
+void mg_violations_beyond(const mg_violations *s, uint64_t from, uint32_t reproduced[MG_MAX_CLAUSES + 1]) {
+  memset(reproduced, 0, (MG_MAX_CLAUSES + 1) * sizeof *reproduced);
+  for (int c = 0; c < s->clause_count; c++) {
+    for (size_t i = 0; i < s->count[MG_CANDIDATE][c]; i++) {
+      const mg_stored_violation *v = &s->kept[MG_CANDIDATE][c][i].v;
+      reproduced[c] += v->case_number >= from && v->reproduced == 1 && mg_violation_decides(s, v);
+    }
+  }
+}
+
 static int by_case(const void *a, const void *b) {
   uint64_t x = ((const mg_stored_violation *)a)->case_number, y = ((const mg_stored_violation *)b)->case_number;
   return (x > y) - (x < y);

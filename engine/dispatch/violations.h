@@ -40,6 +40,9 @@ void mg_violations_repeated(mg_violations *s, uint64_t case_number, mg_clause_ma
 /* For each clause, deciding violations that were run again: how many did so again and how many did not. */
 void mg_violations_tell(const mg_violations *s, uint32_t reproduced[MG_MAX_CLAUSES + 1], uint32_t vanished[MG_MAX_CLAUSES + 1]);
 
+/* For each clause, deciding violations of cases from `from` on that were run again and did so again. */
+void mg_violations_beyond(const mg_violations *s, uint64_t from, uint32_t reproduced[MG_MAX_CLAUSES + 1]);
+
 /* All of them in a row, by clause, candidate first, then case; the array is the caller's, the texts are not. NULL where there is none or memory ended. */
 mg_stored_violation *mg_violations_list(const mg_violations *s, size_t *count);
 

@@ -1,5 +1,7 @@
 #include "judge/goal.h"
 
+#include "judge/stats/anytime.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -117,24 +119,31 @@ static mg_side side_of_rate(const mg_goal *g, uint64_t passes, uint64_t n, mg_in
 
 static uint64_t scaled(uint64_t part, uint64_t n, uint64_t to) { return (uint64_t)((double)part / (double)n * (double)to + 0.5); }
 
+/* The interval that a sample of these counts would have: the rule's own, as it stands at its last look. */
+static mg_interval difference_of(const mg_pairs *p, const mg_goal *g, const mg_stop *stop) {
+  if (stop == NULL) return mg_tango(p, 1 - g->alpha);
+  if (stop->plan.kind == MG_STOP_GROUP) return mg_tango_z(p, stop->z[stop->plan.looks - 1]);
+  return mg_anytime(p, 1 - stop->plan.alpha);
+}
+
 typedef struct mg_sample {
   const mg_goal *goal;
+  const mg_stop *stop;
   bool paired;
   mg_pairs pairs;     /* paired */
   uint64_t passes, n; /* not paired */
 } mg_sample;
 
 static bool decided_at(const mg_sample *s, uint64_t n) {
-  double level = 1 - s->goal->alpha;
   if (!s->paired) {
     uint64_t passes = scaled(s->passes, s->n, n);
-    return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, level)) != MG_ACROSS;
+    return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, 1 - s->goal->alpha)) != MG_ACROSS;
   }
   uint64_t now = mg_pairs_total(&s->pairs);
   mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n), .cand_only = scaled(s->pairs.cand_only, now, n), .neither = scaled(s->pairs.neither, now, n)};
   uint64_t rest = p.base_only + p.cand_only + p.neither;
   p.both = rest < n ? n - rest : 0;
-  return side_of(s->goal, mg_tango(&p, level)) != MG_ACROSS;
+  return side_of(s->goal, difference_of(&p, s->goal, s->stop)) != MG_ACROSS;
 }
 
 /* The n that would decide at the same rates; NEVER_DECIDES where 10^12 would not. */
@@ -166,14 +175,36 @@ static void say_what_would_decide(char *out, size_t size, const mg_sample *s, ui
     (void)snprintf(out, size, "; at these rates %s %s would decide", count_words(n).text, things);
 }
 
-static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal *g) {
+static mg_side side_of_word(mg_stop_word w) { return w == MG_STOP_ADOPT ? MG_RIGHT : w == MG_STOP_REJECT ? MG_WRONG : MG_ACROSS; }
+
+/* " after 640 of 10,000 cases", or nothing. */
+static void say_after(char *out, size_t size, const mg_facts *f) {
+  out[0] = '\0';
+  if (f->stopped) (void)snprintf(out, size, " after %s of %s cases", count_words(f->looked).text, count_words(f->planned).text);
+}
+
+/* Wald's test answers a question about the cases that differ, in words of its own. */
+static mg_verdict judge_discordant(mg_judgement *j, const mg_tally *t, const mg_facts *f) {
+  const mg_stop_plan *p = &f->stop->plan;
+  mg_side side = side_of_word(f->answer.word);
+  char after[100];
+  say_after(after, sizeof after, f);
+  char decides[60] = "has not decided";
+  if (side != MG_ACROSS) (void)snprintf(decides, sizeof decides, "decides for %s", short_percent(side == MG_RIGHT ? p->theta1 : p->theta0, false).text);
+  add_reason(j, "candidate wins %s of the %s cases that differ%s; the sequential test of %s against %s %s, with alpha %.6g and beta %.6g",
+             count_words(t->pairs.cand_only).text, count_words(t->pairs.cand_only + t->pairs.base_only).text, after, short_percent(p->theta1, false).text,
+             short_percent(p->theta0, false).text, decides, p->alpha, p->beta);
+  return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
+}
+
+static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
   uint64_t n = mg_pairs_total(&t->pairs);
   mg_interval i = j->difference;
-  mg_side side = side_of(g, i);
+  mg_side side = f->stopped ? side_of_word(f->answer.word) : side_of(g, i);
   double bounds[2] = {g->kind == MG_SUPERIORITY ? g->margin : -g->margin, g->margin};
   int d = decimals_apart(decimals_for(n), i, bounds, g->kind == MG_EQUIVALENCE ? 2 : 1);
   mg_words at = short_percent(bounds[0], true);
-  char where[120], more[120] = "";
+  char where[120], more[120] = "", after[100], method[40] = "";
   if (g->kind == MG_EQUIVALENCE) {
     (void)snprintf(where, sizeof where, "%s the margins of %s and %s",
                    side == MG_RIGHT   ? "lies within"
@@ -183,10 +214,12 @@ static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal 
   } else {
     (void)snprintf(where, sizeof where, "%s the margin of %s", side == MG_RIGHT ? "lies above" : side == MG_WRONG ? "lies below" : "contains", at.text);
   }
-  mg_sample s = {.goal = g, .paired = true, .pairs = t->pairs};
+  mg_sample s = {.goal = g, .stop = f->stop, .paired = true, .pairs = t->pairs};
   if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "pairs");
-  add_reason(j, "candidate passes %s of %s pairs, baseline %s; the %s interval of the difference, %s to %s, %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
-             count_words(n).text, rate_words(j->rate[MG_BASELINE], n).text, short_percent(1 - g->alpha, false).text, percent_words(i.low, d, true).text,
+  say_after(after, sizeof after, f);
+  if (strcmp(j->method, "tango") != 0) (void)snprintf(method, sizeof method, " (%s)", j->method);
+  add_reason(j, "candidate passes %s of %s pairs%s, baseline %s; the %s interval of the difference%s, %s to %s, %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
+             count_words(n).text, after, rate_words(j->rate[MG_BASELINE], n).text, short_percent(j->level, false).text, method, percent_words(i.low, d, true).text,
              percent_words(i.high, d, true).text, where, more);
   return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
 }
@@ -211,6 +244,15 @@ static mg_verdict judge_rate(mg_judgement *j, uint64_t passes, uint64_t n, const
   return side == MG_RIGHT ? MG_ADOPT : side == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
 }
 
+mg_err mg_goal_stop(mg_stop *out, const mg_stop_plan *rule, const mg_goal *g, uint64_t cases, mg_error *e) {
+  mg_stop_plan p = *rule;
+  if (p.max == 0 || p.max > cases) p.max = cases;
+  if (p.alpha == 0) p.alpha = g->alpha;
+  p.low = g->kind == MG_SUPERIORITY ? g->margin : -g->margin;
+  p.high = g->kind == MG_EQUIVALENCE ? g->margin : INFINITY;
+  return mg_stop_init(out, &p, e);
+}
+
 /* --- what comes before the goal --- */
 
 static uint64_t hard_violations(const mg_tally *t, const mg_facts *f, int clause) {
@@ -227,6 +269,11 @@ static bool say_reproduced(mg_judgement *j, const mg_tally *t, const mg_facts *f
   bool any = false;
   for (int i = 0; i < f->clause_count; i++) {
     uint64_t n = hard_violations(t, f, i);
+    if (n == 0 && f->beyond != NULL && f->beyond[i] > 0) {
+      any = true;
+      add_reason(j, "candidate violates \"%s\" in a case beyond the %s that the goal was judged on, and did so again when it was run again", f->clauses[i].name,
+                 count_words(f->looked).text);
+    }
     if (n == 0 || f->reproduced[i] == 0) continue;
     any = true;
     bool shared = f->has_baseline && f->clauses[i].mode == MG_MODE_HARD;
@@ -271,7 +318,7 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
   uint64_t ran = t->cases > lost + unrun ? t->cases - lost - unrun : 0;
   if (f->fault != NULL) add_reason(j, "the checks are at fault: %s", f->fault);
   if (f->no_worker != NULL) add_reason(j, "no worker could serve the run: %s", f->no_worker);
-  (void)say_unrun(j, unrun, f);
+  if (!f->stopped) (void)say_unrun(j, unrun, f);
   if (lost > 0) add_reason(j, "%s of %s cases were lost on the way and have no outcome", count_words(lost).text, count_words(f->planned).text);
   if (ran > 0 && (double)discarded > f->max_discard * (double)ran) {
     add_reason(j, "the generator discarded %s of %s cases, more than the %s that the plan allows", count_words(discarded).text, count_words(ran).text,
@@ -300,7 +347,17 @@ static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, con
   j->rate_interval[MG_BASELINE] = mg_wilson(baseline, n, level);
   j->has_difference = true;
   j->estimate = mg_pairs_delta(&t->pairs);
-  j->difference = mg_tango(&t->pairs, level);
+  j->level = f->stop == NULL ? level : 1 - f->stop->plan.alpha;
+  if (f->stopped) {
+    j->difference = f->answer.interval;
+    j->method = f->stop->plan.kind == MG_STOP_GROUP ? "group" : "anytime";
+  } else if (f->stop != NULL) { /* ended between looks: what holds at any moment */
+    j->difference = mg_anytime(&t->pairs, j->level);
+    j->method = "anytime";
+  } else {
+    j->difference = difference_of(&t->pairs, g, NULL);
+    j->method = "tango";
+  }
 }
 
 void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
@@ -316,7 +373,12 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
     bool paired = f->has_baseline && g->kind != MG_ABSOLUTE;
     mg_goal rate = *g;
     rate.kind = MG_ABSOLUTE;
-    by_goal = paired ? judge_pairs(out, t, g) : judge_rate(out, passes, n, &rate);
+    if (!paired)
+      by_goal = judge_rate(out, passes, n, &rate);
+    else if (f->stopped && f->stop->plan.kind == MG_STOP_SPRT)
+      by_goal = judge_discordant(out, t, f);
+    else
+      by_goal = judge_pairs(out, t, g, f);
   }
   out->verdict = rejected ? MG_REJECT : invalid ? MG_INVALID : by_goal;
 }

@@ -3,6 +3,7 @@
 #define MG_JUDGE_GOAL_H
 
 #include "base/buf.h"
+#include "judge/stop.h"
 #include "judge/tally.h"
 
 typedef enum mg_goal_kind { MG_NONINFERIORITY = 0, MG_SUPERIORITY, MG_EQUIVALENCE, MG_ABSOLUTE } mg_goal_kind;
@@ -28,7 +29,9 @@ typedef struct mg_judgement {
   int reason_count;
   bool has_difference;
   double estimate;                     /* candidate - baseline pass rate over the pairs */
-  mg_interval difference;              /* Tango, level 1 - alpha */
+  mg_interval difference;
+  double level;       /* of the difference's interval */
+  const char *method; /* "tango"; under a stopping rule its own: "anytime", "group" */
   double rate[MG_ROLES];               /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
   mg_interval rate_interval[MG_ROLES]; /* Wilson */
 } mg_judgement;
@@ -47,7 +50,15 @@ typedef struct mg_facts {
   const char *no_worker;       /* no worker could serve the run: invalid; NULL */
   uint64_t repeat_different;   /* of the cases that were run twice */
   bool interrupted, timed_out; /* the user stopped it; global_timeout */
+  const mg_stop *stop;         /* the rule that may end the run early; NULL: fixed */
+  bool stopped;                /* it did, after `looked` cases, with `answer`: what is unrun then is no fault */
+  uint64_t looked;
+  mg_stop_answer answer;
+  const uint32_t *beyond; /* for each clause: reproduced violations of cases from `looked` on, which are in no count; NULL: none */
 } mg_facts;
+
+/* Zeroed alpha, max and the goal's limits are filled in from goal and cases. MG_ARG with a text for people. */
+mg_err mg_goal_stop(mg_stop *out, const mg_stop_plan *rule, const mg_goal *g, uint64_t cases, mg_error *e);
 
 /* Order: a reproduced hard violation rejects; then invalid (fault, nothing counted, discards, lost, unrun by interrupt); then the goal. */
 void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f);

@@ -77,8 +77,8 @@ static json_t *difference_of(const mg_report *r) {
   json_object_set_new(j, "estimate", number(v->estimate));
   json_object_set_new(j, "low", number(v->difference.low));
   json_object_set_new(j, "high", number(v->difference.high));
-  json_object_set_new(j, "level", number(1 - r->plan->goal.alpha));
-  json_object_set_new(j, "method", json_string("tango"));
+  json_object_set_new(j, "level", number(v->level));
+  json_object_set_new(j, "method", json_string(v->method));
   return j;
 }
 

@@ -60,6 +60,25 @@ static void read_goal(lua_State *L, mg_goal *g) {
   lua_pop(L, 1);
 }
 
+static void read_stop(lua_State *L, mg_stop_plan *s) {
+  if (lua_getfield(L, -1, "stop") == LUA_TTABLE) {
+    const char *kind = text(L, "kind"), *spending = text(L, "spending");
+    s->kind = kind == NULL                    ? MG_STOP_FIXED
+              : strcmp(kind, "anytime") == 0 ? MG_STOP_ANYTIME
+              : strcmp(kind, "group") == 0   ? MG_STOP_GROUP
+              : strcmp(kind, "sprt") == 0    ? MG_STOP_SPRT
+                                             : MG_STOP_FIXED;
+    s->max = (uint64_t)integer(L, "max", 0);
+    s->alpha = number(L, "alpha", 0);
+    s->looks = (int)integer(L, "looks", 5);
+    s->spending = spending != NULL && strcmp(spending, "pocock") == 0 ? MG_SPEND_POCOCK : MG_SPEND_OBF;
+    s->theta0 = 0.5;
+    s->theta1 = number(L, "odds", 0.75);
+    s->beta = number(L, "beta", 0.2);
+  }
+  lua_pop(L, 1);
+}
+
 static void read_queue(lua_State *L, mg_options *o) {
   if (lua_getfield(L, -1, "queue") == LUA_TTABLE) {
     lua_pushnil(L);
@@ -130,6 +149,7 @@ static int read_spec(lua_State *L) {
   lua_pop(L, 1);
   p->hedge = may_hedge(L, p->baseline) && may_hedge(L, p->candidate);
   read_goal(L, &p->goal);
+  read_stop(L, &p->stop.plan);
   return 0;
 }
 
@@ -176,6 +196,12 @@ mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size
   p->clause_count = ps->checks.count;
   memcpy(p->fingerprint, ps->checks.fingerprint, sizeof p->fingerprint);
   if (p->inputs != NULL) err = count_lines(p, e);
+  if (err == MG_OK && p->stop.plan.kind != MG_STOP_FIXED) {
+    mg_stop_plan rule = p->stop.plan;
+    if (rule.max > 0 && rule.max < p->cases) p->cases = rule.max;
+    err = mg_goal_stop(&p->stop, &rule, &p->goal, p->cases, e);
+    if (err != MG_OK) (void)mg_fail_in(e, "%s", p->path);
+  }
 out:
   if (err == MG_OK) *out = p;
   else mg_plan_free(p);

@@ -26,6 +26,7 @@ typedef struct mg_plan {
   bool fail_fast;
   double max_discard;
   mg_goal goal;
+  mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */
   const char *report_json;
   mg_options *queue;
   bool has_batching;

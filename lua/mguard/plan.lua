@@ -109,6 +109,8 @@ function plan.new(given)
     where.fail(at, "goal absolute judges one implementation alone: leave out baseline, or use mg.goal.noninferiority(0.01)")
   end
   if not the_goal then the_goal = goal.of(p.baseline ~= nil and goal.noninferiority() or goal.absolute()) end
+  local the_stop = p.stop and stop.of(p.stop) or { kind = "fixed" }
+  stop.fits(the_stop, the_goal, at)
   config.validate(p.queue, at, "queue.") -- here, so that the message has the plan's line
   return setmetatable({
     kind = "plan",
@@ -122,7 +124,7 @@ function plan.new(given)
     seed = p.seed,
     limits = limits,
     goal = the_goal,
-    stop = p.stop and stop.of(p.stop) or { kind = "fixed" },
+    stop = the_stop,
     max_discard = p.max_discard,
     violation_cap = p.violation_cap,
     fail_fast = p.fail_fast,

@@ -38,7 +38,7 @@ function stop.anytime(given) return (build("anytime", given)) end
 ---@param given? {looks?: integer, spending?: "obf"|"pocock"}
 function stop.group(given) return (build("group", given)) end
 
---- By Wald's sequential test on discordant pairs.
+--- By Wald's sequential test on discordant pairs: does the candidate win half of them, or the share `odds`?
 ---@param given? {alpha?: number, beta?: number, odds?: number}
 function stop.sprt(given) return (build("sprt", given)) end
 
@@ -49,6 +49,21 @@ function stop.of(value)
   local copy = {}
   for k, v in pairs(value) do copy[k] = v end
   return copy
+end
+
+--- Raises where the rule cannot serve the goal.
+---@param s table     plain table of a stopping rule
+---@param goal table  plain table of a goal
+---@param at string|nil
+function stop.fits(s, goal, at)
+  if s.kind == "fixed" then return end
+  if goal.kind == "absolute" then
+    where.fail(at, ("stop %s looks at pairs, and the plan has no baseline: name one or use mg.stop.fixed()"):format(s.kind))
+  end
+  if s.kind == "sprt" and (goal.kind ~= "superiority" or goal.margin ~= 0) then
+    where.fail(at, "stop sprt asks whether the candidate wins the cases that differ: it goes with goal = mg.goal.superiority(0) alone; "
+      .. "for a margin use mg.stop.anytime() or mg.stop.group()")
+  end
 end
 
 return stop

@@ -94,6 +94,54 @@ describe("the outcome digest", function()
   end)
 end)
 
+describe("an early stop", function()
+  local dir
+  setup(function() dir = support.folder() end)
+  teardown(support.clean)
+
+  local function plan(fields)
+    return ([[
+      local mg = require "mguard"
+      return mg.plan {
+        checks = mg.checks { generate = function(g) local x = g:int(1, 1000); g:label("even", x %% 2 == 0); return x end,
+          properties = { mg.property { "rare", check = function(out) return out > 20 end, hard = false } } },
+        baseline = function(x) return x end, candidate = function(x) return x == 900 and 1 or x end, cases = 20000, %s
+      }]]):format(fields)
+  end
+
+  it("comes after the same case for any number of executors and any batch size", function()
+    for _, rule in ipairs { "mg.stop.anytime()", "mg.stop.group { looks = 8 }" } do
+      support.write(dir, "early.lua", plan("goal = mg.goal.noninferiority(0.02), stop = " .. rule))
+      local first
+      for _, how in ipairs { { 1, 1 }, { 2, 50 }, { 2, 5000 }, { 4, 7 } } do
+        local got = support.run(dir, "early.lua", ([[--quiet --workers %d --outcomes o.csv --queue-config '{"backend":"memory","batch_size":%d}']])
+          :format(how[1], how[2]))
+        assert.are.equal(0, got.code, got.out .. got.err)
+        local r = got.report
+        local seen = { r.outcome_digest, r.pairs.n, r.labels.even, r.difference.low, r.difference.high, r.reasons[1] }
+        first = first or seen
+        assert.are.same(first, seen)
+        assert.are.equal(20000, r.pairs.n + r.outcomes.candidate.unrun)
+        assert.is_true(r.outcomes.candidate.unrun > 10000)
+        assert.are.equal(rule:match "anytime" or "group", r.difference.method)
+        local oracle = support.shell(dir, root .. "/tests/oracle/digest.py o.csv")
+        assert.are.equal(r.outcome_digest .. "\n", oracle.out, oracle.err)
+      end
+    end
+  end)
+
+  it("needs a rule that fits the run", function()
+    support.write(dir, "looks.lua", plan("stop = mg.stop.group { looks = 50 }"))
+    local got = support.mguard(dir, "run looks.lua --cases 20")
+    assert.are.equal(4, got.code)
+    assert.is_truthy(got.err:find("looks.lua: stop: 50 looks, there must be 1 to 100 and no more than cases (20)", 1, true), got.err)
+    support.write(dir, "alone.lua", (plan("stop = mg.stop.anytime()"):gsub("baseline = .- end, ", "")))
+    got = support.mguard(dir, "run alone.lua")
+    assert.are.equal(4, got.code)
+    assert.is_truthy(got.err:find("stop anytime looks at pairs, and the plan has no baseline", 1, true), got.err)
+  end)
+end)
+
 describe("outcomes", function()
   local dir
   setup(function() dir = support.folder() end)

@@ -208,6 +208,8 @@ describe("mguard.script", function()
       { "limits = 5", "plan.lua:3: limits must be a table, got 5" },
       { "goal = 0.01", "plan.lua:3: goal must be a goal, for example mg.goal.noninferiority(0.01), got 0.01" },
       { "goal = mg.goal.absolute(0.9)", "plan.lua:3: goal absolute judges one implementation alone: leave out baseline" },
+      { 'goal = mg.goal.superiority(0.1), stop = mg.stop.sprt()', "plan.lua:3: stop sprt asks whether the candidate wins the cases that "
+        .. "differ: it goes with goal = mg.goal.superiority(0) alone; for a margin use mg.stop.anytime() or mg.stop.group()" },
       { 'stop = "fixed"', 'plan.lua:3: stop must be a stopping rule, for example mg.stop.fixed(), got "fixed"' },
       { "max_discard = 1.1", "plan.lua:3: max_discard must be a number from 0 to 1, got 1.1" },
       { "violation_cap = 0", "plan.lua:3: violation_cap must be a whole number from 1 to 1000, got 0" },

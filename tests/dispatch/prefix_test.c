@@ -1,0 +1,256 @@
+/* Early stopping over the memory backend: where a run ends, what it counts and its verdict depend on the cases alone. */
+#include "tests/dispatch/run_fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { CASES = 20000 };
+
+static void set_rule(run_fixture *f, mg_stop_plan rule) {
+  mg_error e = {0};
+  if (mg_goal_stop(&f->plan.stop, &rule, &f->plan.goal, f->plan.cases, &e) != MG_OK) fail_msg("%s", e.text);
+}
+
+/* What the run must come to, computed case by case: 64, 128, ... 6400, then each 1 % more; group: its own. */
+typedef struct expected {
+  uint64_t stop;
+  mg_tally tally;
+  mg_digest digest;
+  mg_stop_word word;
+} expected;
+
+static bool is_look(const mg_stop_plan *p, uint64_t n) {
+  if (n == p->max) return true;
+  if (p->kind == MG_STOP_GROUP) return n * (uint64_t)p->looks % p->max == 0;
+  uint64_t at = 6400;
+  while (n > 6400 && at < n) at += at / 100;
+  return n <= 6400 ? n % 64 == 0 : at == n;
+}
+
+static expected expect(const run_fixture *f) {
+  const char *names[] = {"sorted", "cheap"};
+  expected x = {0};
+  mg_digester *d = mg_digester_new(names, 2);
+  for (uint64_t i = 0; i < f->plan.cases && x.word == MG_GO_ON; i++) {
+    mg_outcome out[MG_ROLES];
+    mg_clause_mask masks[MG_ROLES];
+    fake_outcome(i, out, masks);
+    if (f->world.outcome != NULL) f->world.outcome(f->world.owner, i, false, out, masks);
+    mg_tally_add(&x.tally, out[0], out[1], masks[0], masks[1]);
+    for (int r = 0; r < MG_ROLES; r++) mg_digester_add(d, &x.digest, i, (mg_role)r, out[r], masks[r]);
+    x.stop = i + 1;
+    if (is_look(&f->plan.stop.plan, i + 1)) x.word = mg_stop_look(&f->plan.stop, i + 1, &x.tally.pairs).word;
+  }
+  mg_digester_free(d);
+  uint64_t rest = f->plan.cases - x.stop;
+  if (rest > 0) mg_tally_add_run(&x.tally, MG_UNRUN, MG_UNRUN, rest);
+  return x;
+}
+
+static void check(const run_fixture *f, const expected *x) {
+  if (f->failed[0] != '\0') fail_msg("failed: %s", f->failed);
+  assert_int_equal(f->state.counted, x->stop);
+  assert_memory_equal(&f->tally, &x->tally, sizeof x->tally);
+  assert_true(f->state.digest.low == x->digest.low && f->state.digest.high == x->digest.high);
+  assert_int_equal(f->left.pending + f->left.in_flight + f->left.results, 0);
+}
+
+static const mg_stop_plan rules[] = {{.kind = MG_STOP_ANYTIME}, {.kind = MG_STOP_GROUP, .looks = 5}, {.kind = MG_STOP_GROUP, .looks = 10, .spending = MG_SPEND_POCOCK}};
+
+static void one_end_for_all(void **state) {
+  (void)state;
+  static const int sizes[] = {1, 7, 50, 1000, 65536};
+  for (size_t r = 0; r < sizeof rules / sizeof rules[0]; r++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+      run_fixture f;
+      fixture_init(&f, CASES);
+      mg_options_set_int(f.options, "batch_size", sizes[i]);
+      f.worker_count = 1 + (int)i % 4;
+      f.plan.goal.margin = 0.02;
+      set_rule(&f, rules[r]);
+      expected x = expect(&f);
+      assert_true(x.stop < CASES && x.word == MG_STOP_ADOPT);
+      fixture_run(&f);
+      check(&f, &x);
+      assert_int_equal(f.judgement.verdict, MG_ADOPT);
+      assert_string_equal(f.judgement.method, r == 0 ? "anytime" : "group");
+      assert_true(f.state.repeated_cases >= 10 && f.state.different_count == 0);
+      if (i == 0) printf("  %s: %d cases; %s\n", mg_stop_name(rules[r].kind), (int)x.stop, f.judgement.reasons[0]);
+      fixture_fini(&f);
+    }
+  }
+}
+
+/* The first task takes long: everything else arrives before it, and nothing is decided until it has. */
+static fake_deed first_slow(void *owner, const char *worker, const mg_task *t) {
+  (void)owner, (void)worker;
+  return t->first == 0 && t->kind == MG_TASK_COUNT ? FAKE_SLOW : FAKE_RUN;
+}
+
+static void out_of_order(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, CASES);
+  mg_options_set_real(f.options, "inflight_factor", 20);
+  f.world.deed = first_slow;
+  f.world.slow_ms = 200;
+  f.plan.goal.margin = 0.02;
+  set_rule(&f, rules[0]);
+  expected x = expect(&f);
+  fixture_run(&f);
+  check(&f, &x);
+  uint64_t ran = 0;
+  for (uint64_t i = 0; i < CASES; i++) ran += f.world.runs[i];
+  assert_true(ran > x.stop + 500); /* they did come before the decision */
+  assert_int_equal(f.state.repeats_dropped, 0);
+  assert_int_equal(f.judgement.verdict, MG_ADOPT);
+  fixture_fini(&f);
+}
+
+/* One case beyond the end violates a hard clause that the baseline keeps. */
+static void worse_at(void *owner, uint64_t c, bool repeat, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_ROLES]) {
+  (void)repeat;
+  if (c != *(const uint64_t *)owner) return;
+  out[0] = MG_PASS, masks[0] = 0;
+  out[1] = MG_FAIL, masks[1] = 1 << 1;
+}
+
+static void hard_violation_beyond(void **state) {
+  (void)state;
+  run_fixture f;
+  uint64_t at = UINT64_MAX;
+  fixture_init(&f, CASES);
+  mg_options_set_real(f.options, "inflight_factor", 20);
+  f.world.deed = first_slow;
+  f.world.slow_ms = 200;
+  f.world.outcome = worse_at;
+  f.world.owner = &at;
+  f.plan.goal.margin = 0.02;
+  set_rule(&f, rules[0]);
+  expected x = expect(&f);
+  at = x.stop + 70;
+  fixture_run(&f);
+  check(&f, &x);
+  assert_int_equal(f.judgement.verdict, MG_REJECT);
+  assert_non_null(strstr(f.judgement.reasons[0], "candidate violates \"sorted\" in a case beyond the "));
+  fixture_fini(&f);
+}
+
+static void never_decided(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, 500);
+  f.plan.goal.margin = 0.001;
+  set_rule(&f, rules[0]);
+  expected x = expect(&f);
+  assert_int_equal(x.stop, 500);
+  fixture_run(&f);
+  check(&f, &x);
+  assert_int_equal(f.judgement.verdict, MG_INCONCLUSIVE);
+  assert_non_null(strstr(f.judgement.reasons[0], "(anytime)"));
+  fixture_fini(&f);
+}
+
+static void worse_often(void *owner, uint64_t c, bool repeat, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_ROLES]) {
+  (void)owner, (void)repeat;
+  if (c % 5 != 0 || out[0] == MG_DISCARD) return;
+  out[1] = MG_FAIL, masks[1] = 1 << 2;
+}
+
+static void rejects_early(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, CASES);
+  f.world.outcome = worse_often;
+  set_rule(&f, rules[0]);
+  expected x = expect(&f);
+  assert_true(x.word == MG_STOP_REJECT && x.stop < 1000);
+  fixture_run(&f);
+  check(&f, &x);
+  assert_int_equal(f.judgement.verdict, MG_REJECT);
+  fixture_fini(&f);
+}
+
+static void sprt(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, CASES);
+  f.plan.goal = (mg_goal){.kind = MG_SUPERIORITY, .margin = 0, .alpha = 0.05};
+  set_rule(&f, (mg_stop_plan){.kind = MG_STOP_SPRT, .theta0 = 0.5, .theta1 = 0.75, .beta = 0.2});
+  expected x = expect(&f);
+  assert_int_equal(x.word, MG_STOP_REJECT); /* the baseline fails as often as the candidate */
+  fixture_run(&f);
+  check(&f, &x);
+  assert_int_equal(f.judgement.verdict, MG_REJECT);
+  assert_non_null(strstr(f.judgement.reasons[0], "the sequential test of 75 % against 50 % decides for 50 %"));
+  fixture_fini(&f);
+}
+
+/* Cases lost within the prefix do not hold it up; the run is invalid by them. */
+static fake_deed second_vanishes(void *owner, const char *worker, const mg_task *t) {
+  (void)owner, (void)worker;
+  return t->first == 50 ? FAKE_VANISH : FAKE_RUN;
+}
+
+static void lost_cases_hold_nothing_up(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, CASES);
+  mg_options_set_bool(f.options, "enable_requeue", false);
+  f.world.deed = second_vanishes;
+  f.plan.goal.margin = 0.02;
+  set_rule(&f, rules[0]);
+  fixture_run(&f);
+  assert_string_equal(f.failed, "");
+  assert_int_equal(f.tally.cases, CASES);
+  assert_int_equal(f.tally.outcomes[MG_CANDIDATE][MG_CASE_LOST], 14); /* 50 .. 63: no task crosses a look */
+  assert_true(f.tally.outcomes[MG_CANDIDATE][MG_UNRUN] > CASES / 2);
+  assert_int_equal(f.judgement.verdict, MG_INVALID);
+  fixture_fini(&f);
+}
+
+static void outcomes_end_there(void **state) {
+  (void)state;
+  char path[] = "/tmp/mguard_prefix_XXXXXX", line[128];
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  (void)close(fd);
+  run_fixture f;
+  fixture_init(&f, CASES);
+  mg_options_set_real(f.options, "inflight_factor", 20);
+  f.world.deed = first_slow;
+  f.world.slow_ms = 200;
+  f.plan.goal.margin = 0.02;
+  f.outcomes_path = path;
+  set_rule(&f, rules[0]);
+  expected x = expect(&f);
+  fixture_run(&f);
+  check(&f, &x);
+  FILE *csv = fopen(path, "r");
+  assert_non_null(csv);
+  uint64_t rows = 0;
+  while (fgets(line, sizeof line, csv) != NULL) rows++;
+  (void)fclose(csv);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rows, 1 + 2 * x.stop);
+  fixture_fini(&f);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_end_for_all), cmocka_unit_test(out_of_order), cmocka_unit_test(hard_violation_beyond),
+      cmocka_unit_test(never_decided),   cmocka_unit_test(rejects_early), cmocka_unit_test(sprt),
+      cmocka_unit_test(lost_cases_hold_nothing_up), cmocka_unit_test(outcomes_end_there),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
