@@ -200,6 +200,35 @@ static void late_answer_counts(void **state) {
   fixture_fini(&f);
 }
 
+static fake_deed late_then_in_part_then_slow(void *owner, const char *worker, const mg_task *t) {
+  static const fake_deed deeds[] = {FAKE_LATE, FAKE_PARTIAL, FAKE_SLOW};
+  atomic_int *turn = owner;
+  (void)worker;
+  bool there = t->kind == MG_TASK_COUNT && t->first <= 149 && 149 < t->first + t->count;
+  int n = there ? atomic_fetch_add(turn, 1) : 3;
+  return n < 3 ? deeds[n] : FAKE_RUN;
+}
+
+/* A late answer to a task of which half was counted meanwhile: its other half counts, and whoever works on that is not waited for. */
+static void late_answer_is_half_new(void **state) {
+  (void)state;
+  run_fixture f;
+  atomic_int turn = 0;
+  fixture_init(&f, 3000);
+  f.world.deed = late_then_in_part_then_slow;
+  f.world.owner = &turn;
+  f.world.slow_ms = 900;
+  f.world.lease_ms = 400;
+  f.worker_count = 3;
+  mg_options_set_real(f.options, "lease_seconds", 0.4);
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_int_equal(turn, 3);
+  assert_int_equal(f.world.runs[149] + f.world.runs[101], 3); /* the second half once late; its slow second run saw that the run was over */
+  assert_true(f.took_ms < 1300);
+  fixture_fini(&f);
+}
+
 static void answered_twice(void **state) {
   (void)state;
   run_fixture f;
@@ -377,6 +406,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(many_vanish),       cmocka_unit_test(poison),
       cmocka_unit_test(no_requeue),        cmocka_unit_test(no_attempts),
       cmocka_unit_test(late_answer),       cmocka_unit_test(late_answer_counts),
+      cmocka_unit_test(late_answer_is_half_new),
       cmocka_unit_test(answered_twice),    cmocka_unit_test(answered_differently),
       cmocka_unit_test(answered_in_part),  cmocka_unit_test(result_gone),
       cmocka_unit_test(garbage),           cmocka_unit_test(lies),

@@ -50,6 +50,8 @@ static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_cas
   mg_beat b = {.counter = ++f->beats, .executors = f->executors, .executors_up = f->executors, .leaving = leaving};
   mg_beat_task task = {.running = running, .case_number = at_case, .role = MG_CANDIDATE};
   mg_buf body = {0}, framed = {0};
+  f->next_beat = mg_now_ms() + f->world->beat_ms;
+  if (atomic_load(&f->world->mute)) return;
   memcpy(b.worker, f->name, sizeof b.worker);
   if (t != NULL) {
     memcpy(task.run, t->run, sizeof task.run);
@@ -64,7 +66,6 @@ static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_cas
   }
   mg_buf_fini(&body);
   mg_buf_fini(&framed);
-  f->next_beat = mg_now_ms() + f->world->beat_ms;
 }
 
 /* Case numbers of a payload [[case, nil], ...] or [[case, bin], ...], written by the coordinator: uint64 each. */

@@ -67,6 +67,29 @@ static void an_outage(void **state) {
   fixture_fini(&f);
 }
 
+static void mute_in_and_out(run_fixture *f) {
+  const outage *o = f->mine;
+  mg_ms at = mg_now_ms() - f->begun_ms;
+  in_and_out(f);
+  atomic_store(&f->world.mute, at >= o->from_ms && at < o->to_ms + 150);
+}
+
+/* Workers that cannot beat for want of a broker come back a little later than the coordinator: they get their time. */
+static void an_outage_for_all(void **state) {
+  (void)state;
+  run_fixture f;
+  outage o = {200, 1000};
+  fragile(&f, 20000);
+  f.world.pace_ms = 5;
+  f.tick = mute_in_and_out;
+  f.mine = &o;
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_int_equal(f.state.reconnects, 1);
+  assert_int_equal(fixture_events(&f, "worker_lost"), 0);
+  fixture_fini(&f);
+}
+
 static void from_the_beginning(void **state) {
   (void)state;
   run_fixture f;
@@ -168,7 +191,7 @@ static void without_reclaim(void **state) {
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(calls_fail), cmocka_unit_test(an_outage),     cmocka_unit_test(from_the_beginning),   cmocka_unit_test(for_ever),
+      cmocka_unit_test(calls_fail), cmocka_unit_test(an_outage),     cmocka_unit_test(an_outage_for_all),     cmocka_unit_test(from_the_beginning),   cmocka_unit_test(for_ever),
       cmocka_unit_test(hopeless),   cmocka_unit_test(out_of_memory), cmocka_unit_test(timeout_in_an_outage), cmocka_unit_test(without_reclaim),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
