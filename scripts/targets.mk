@@ -34,7 +34,9 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 fuzz:
 	@MINUTES=$(MINUTES) scripts/fuzz
-bench: build
+bench:
+	@scripts/deps test
+	@$(QUIETLY) build
 	@bench/run
 
 install: build
