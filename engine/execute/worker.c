@@ -152,7 +152,7 @@ static void fail(mg_worker *w, const char *why) {
 
 static void on_control(mg_worker *w, const mg_control *c) {
   if (c->kind == MG_RUN_CLOSED || c->kind == MG_RUN_CANCELLED) {
-    mg_worker_run_is_over(w, c->subject);
+    mg_worker_run_is_over(w, c->subject, c->kind);
   } else if (strcmp(c->subject, w->name) == 0) {
     w->quarantined = c->kind == MG_QUARANTINE;
     mg_log(MG_LOG_WARN, w->quarantined ? "worker_quarantined" : "worker_pardoned", MG_FIELDS(MG_LT("worker_id", w->name)), "worker %s %s", w->name,

@@ -73,8 +73,8 @@ static bool is_unwanted(void *owner, void *task_owner, bool begun) {
 
 static bool is_unwanted_and_fresh(void *owner, void *task_owner, bool begun) { return !begun && is_unwanted(owner, task_owner, begun); }
 
-void mg_worker_run_is_over(mg_worker *w, const char *run) {
-  mg_run_remember(&w->runs, run)->over = true;
+void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind) {
+  if (!mg_run_end(mg_run_remember(&w->runs, run), kind)) return;
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
     if (strcmp(k->run, run) == 0) k->unwanted = true;
   }
@@ -109,13 +109,14 @@ static void send_result(mg_worker *w, mg_kept *k, const mg_result *r, bool ack, 
 /* r says why. The run is left alone for a while, which grows while it stays unable. */
 static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
   w->stats.refused++;
-  mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run));
+  mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run), mg_now_ms());
   memcpy(r->worker, w->name, sizeof r->worker);
   memcpy(r->worker_fingerprint, w->fingerprint, sizeof r->worker_fingerprint);
   mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id), MG_LI("retry_ms", delay)), "task %s of run %s: %.*s", k->id,
          k->run, (int)r->refused.len, (const char *)r->refused.data);
-  send_result(w, k, r, false, delay);
+  bool skips = (w->config.backend->capabilities & MG_CAP_SKIP_RUNS) != 0;
   mg_link_skip_run(w->link, k->run, delay);
+  send_result(w, k, r, false, skips ? 0 : delay); /* a worker that can run it need not wait */
   uint32_t needed = MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY;
   if ((w->config.backend->capabilities & needed) == 0) w->pause_until = mg_now_ms() + delay; /* it would come right back */
 }
