@@ -54,7 +54,7 @@ def killed(x):
 @fault("SIGSTOP longer than the lease, then SIGCONT")
 def stopped(x):
     """A late result counts if it is the first, nothing counts twice, no innocent case times out."""
-    cases, queue = x.cases(1500, 4000), x.queue(lease_seconds=1.5, heartbeat_timeout=1, heartbeat_interval=0.3)
+    cases, queue = x.cases(2800, 5000), x.queue(lease_seconds=1.5, heartbeat_timeout=1, heartbeat_interval=0.3)
     workers = x.workers(queue, 3, 8)
     run = x.run(queue, cases, more=["--timeout-ms", "1500"])
     lines = []
@@ -279,6 +279,8 @@ def other_files(x):
     assert len(set(hashes)) == 2, "the note lacks one of the hashes: %s" % note
     assert not x.stage.log.of_worker(other.pid), "the worker with other files executed cases"
     assert facts.beyond == 0 and other.running() and able.running(), "%s" % facts
+    held_up = facts.report["seconds"] - cases * 0.005
+    assert held_up < 4, "the refusals held up the run for %.1f s: %s" % (held_up, facts)
     able.kill()
     alone = x.run(dict(queue, global_timeout=4), cases)
     code = alone.wait(20)
