@@ -34,7 +34,8 @@ void mg_kept_remove(mg_kept_table *t, mg_kept *k); /* frees k */
 typedef struct mg_run_memory {
   char run[MG_RUN_MAX + 1];
   uint32_t epoch;     /* highest seen in its tasks */
-  bool over;          /* closed or cancelled: tasks up to epoch (any, where it is 0) are dropped */
+  bool over;          /* tasks up to epoch are dropped */
+  mg_control_kind ended_as; /* 0: no end was told */
   mg_ms refuse_ms;    /* delay of the last refusal; 0: none */
   mg_ms refuse_until; /* when that is over */
 } mg_run_memory;
@@ -47,7 +48,9 @@ typedef struct mg_run_memories {
 } mg_run_memories;
 
 mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run); /* never NULL */
-/* Whether tasks of the run with this epoch are to be dropped; a higher epoch than any before opens the run again: it was resumed. */
+/* An end was told; whether that is news. Links tell it again after a reconnect, and by then the run may have been resumed: the same kind counts once. */
+bool mg_run_end(mg_run_memory *m, mg_control_kind kind);
+/* Whether tasks of the run with this epoch are to be dropped; a higher epoch than any before the end opens the run again: it was resumed. */
 bool mg_run_is_over(mg_run_memory *m, uint32_t epoch);
 /* Delay of the next refusal: 1, 2, 4 ... 60 s. */
 mg_ms mg_run_refuse(mg_run_memory *m, mg_ms now);
@@ -94,7 +97,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev);       /* MG_EV_TASK 
 void mg_worker_finished(void *owner, void *task_owner, const mg_result *r); /* of the pool */
 void mg_worker_settled(mg_worker *w, const mg_link_event *ev);    /* MG_EV_SETTLED */
 void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev);
-void mg_worker_run_is_over(mg_worker *w, const char *run);
+void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind);
 void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms); /* what no executor has begun */
 void mg_worker_return_all(mg_worker *w, mg_ms delay_ms);
 void mg_worker_want(mg_worker *w); /* tells the link how much more may come */

@@ -73,8 +73,8 @@ static bool is_unwanted(void *owner, void *task_owner, bool begun) {
 
 static bool is_unwanted_and_fresh(void *owner, void *task_owner, bool begun) { return !begun && is_unwanted(owner, task_owner, begun); }
 
-void mg_worker_run_is_over(mg_worker *w, const char *run) {
-  mg_run_remember(&w->runs, run)->over = true;
+void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind) {
+  if (!mg_run_end(mg_run_remember(&w->runs, run), kind)) return;
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
     if (strcmp(k->run, run) == 0) k->unwanted = true;
   }
