@@ -6,7 +6,7 @@
 typedef struct mg_embedded {
   const char *name;          /* "mguard.plan" */
   const char *path;          /* "lua/mguard/plan.lua", shown in error messages */
-  const unsigned char *text; /* source */
+  const unsigned char *text; /* compiled */
   size_t len;
 } mg_embedded;
 

@@ -96,7 +96,7 @@ static int load_embedded(lua_State *L) {
   const mg_embedded *m = lua_touserdata(L, lua_upvalueindex(1));
   char chunk[256];
   (void)snprintf(chunk, sizeof chunk, "@%s", m->path);
-  if (luaL_loadbufferx(L, (const char *)m->text, m->len, chunk, "t") != LUA_OK) return lua_error(L);
+  if (luaL_loadbufferx(L, (const char *)m->text, m->len, chunk, "b") != LUA_OK) return lua_error(L);
   lua_pushvalue(L, 1);
   lua_pushstring(L, m->path);
   lua_call(L, 2, 1);
