@@ -12,9 +12,9 @@
 
 /* Flags every such command has. */
 #define MG_CONSOLE_FLAGS                                                                                                                                       \
-  {"backend", "NAME", "redis; wins over the script's queue", "backend"},                                                                                      \
-      {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},                                                              \
-      {"timeout", "S", "give up after so many seconds without an answer of the broker (default 10)", NULL}, {                                                 \
+  {"backend", "NAME", "redis; wins over the script's queue", "backend"},                                                                                       \
+      {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},                                                               \
+      {"timeout", "S", "give up after so many seconds without an answer of the broker (default 10)", NULL}, {                                                  \
     "json", NULL, "one JSON object on standard output", NULL                                                                                                   \
   }
 
@@ -22,8 +22,8 @@ typedef struct mg_console {
   const mg_command *command;
   const mg_backend_ops *ops;
   mg_backend *backend;
-  mg_plan *plan;       /* NULL where none was named */
-  mg_options *queue;   /* owned where plan is NULL */
+  mg_plan *plan;     /* NULL where none was named */
+  mg_options *queue; /* owned where plan is NULL */
   mg_keyring *keys;
   mg_codec codec;
   mg_buf scratch;
@@ -53,7 +53,7 @@ typedef struct mg_endings {
   struct {
     char run[MG_NAME_MAX + 1];
     mg_control_kind kind;
-  } *items;
+  } * items;
   size_t count;
 } mg_endings;
 mg_err mg_console_endings(mg_console *c, mg_endings *out, mg_error *e);

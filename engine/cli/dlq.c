@@ -17,13 +17,17 @@ static const mg_flag flags[] = {MG_CONSOLE_FLAGS,
                                 {"run", "RUN", "dead letters of this run alone; redrive and purge need it", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
-static const mg_command command = {"dlq", "list|show|redrive|purge [TASK...]", "Dead letters: tasks that no worker could run or read.",
+static const mg_command command = {"dlq",
+                                   "list|show|redrive|purge [TASK...]",
+                                   "Dead letters: tasks that no worker could run or read.",
                                    "list      which there are: run, task, attempts, cases, reason\n"
                                    "show      all that is known of them, with the inputs they carry\n"
                                    "redrive   puts those of --run back on the queue, while that run is under way or can be taken up again\n"
                                    "purge     removes those of --run\n"
                                    "Without TASK all of them are meant. Nothing is asked.",
-                                   flags, 1, 100000};
+                                   flags,
+                                   1,
+                                   100000};
 
 typedef struct letters {
   mg_console console;
@@ -103,9 +107,12 @@ static int list(letters *l) {
     char cases[64] = "unreadable";
     if (mg_console_task(c, d->body, &t, NULL) == MG_OK) {
       uint64_t first = mg_task_first_case(&t);
-      if (t.count == 1) (void)snprintf(cases, sizeof cases, "%" PRIu64, first);
-      else if (t.kind == MG_TASK_COUNT) (void)snprintf(cases, sizeof cases, "%" PRIu64 "-%" PRIu64, first, first + t.count - 1);
-      else (void)snprintf(cases, sizeof cases, "%" PRIu64 " and %u more", first, t.count - 1);
+      if (t.count == 1)
+        (void)snprintf(cases, sizeof cases, "%" PRIu64, first);
+      else if (t.kind == MG_TASK_COUNT)
+        (void)snprintf(cases, sizeof cases, "%" PRIu64 "-%" PRIu64, first, first + t.count - 1);
+      else
+        (void)snprintf(cases, sizeof cases, "%" PRIu64 " and %u more", first, t.count - 1);
     }
     put("%-22s ", d->run);
     put("%-10s ", d->task);
@@ -133,8 +140,10 @@ static void inputs(const mg_task *t, json_t *array) {
     mg_slice args = mg_read_bin(&r, "payload");
     mg_tape tape = {0};
     mg_buf text = {0};
-    if (mg_tape_unpack(&tape, args, true, NULL) == MG_OK) mg_tape_show(&tape, INPUT_BYTES, &text);
-    else mg_buf_puts(&text, "arguments that cannot be read");
+    if (mg_tape_unpack(&tape, args, true, NULL) == MG_OK)
+      mg_tape_show(&tape, INPUT_BYTES, &text);
+    else
+      mg_buf_puts(&text, "arguments that cannot be read");
     mg_buf_put(&text, "", 1);
     if (!text.failed && array != NULL) {
       json_t *o = json_pack("{s:I, s:o?}", "case", (json_int_t)number, "arguments", mg_json_plain((const char *)text.data));
@@ -255,7 +264,8 @@ static int need_live(letters *l) {
   }
   if (c->ops->depth(c->backend, l->run, mg_console_until(c), &d, &e) != MG_OK) return mg_console_fail(c, &e);
   if (d.pending == 0 && d.in_flight <= 0 && d.results <= 0) {
-    return mg_complain("dlq", MG_EXIT_USAGE, "run %s has no task and no result on the queue: it has ended or never was, and nobody would count the results", l->run);
+    return mg_complain("dlq", MG_EXIT_USAGE, "run %s has no task and no result on the queue: it has ended or never was, and nobody would count the results",
+                       l->run);
   }
   return -1;
 }

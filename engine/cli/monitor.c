@@ -46,7 +46,11 @@ static const mg_metric_info run_metrics[RUN_METRICS] = {
     [OLDEST_TASK] = {MG_GAUGE, "metamorphic_queue_oldest_task_seconds", "Age of the oldest published task without a result; 0 where there is none.", {NULL}, 1},
     [INFLIGHT_CASES] = {MG_GAUGE, "metamorphic_queue_inflight_cases", "Cases with a worker, by the last beats.", {NULL}, 1},
     [ACTIVE_WORKERS] = {MG_GAUGE, "metamorphic_queue_active_workers", "Workers that beat.", {NULL}, 1},
-    [WORKERS] = {MG_GAUGE, "metamorphic_queue_idled_workers", "Workers out of service: silent (lost), kept from work by the circuit breaker (quarantined), with other files (refused).", {"state"}, WORKER_STATES_MAX},
+    [WORKERS] = {MG_GAUGE,
+                 "metamorphic_queue_idled_workers",
+                 "Workers out of service: silent (lost), kept from work by the circuit breaker (quarantined), with other files (refused).",
+                 {"state"},
+                 WORKER_STATES_MAX},
     [CASES_PLANNED] = {MG_GAUGE, "metamorphic_queue_planned_cases", "Cases of the run.", {NULL}, 1},
     [CASES_DISPATCHED] = {MG_COUNTER, "metamorphic_queue_cases_dispatched_total", "Cases given to the queue for the first time.", {NULL}, 1},
     [CASES_COMPLETED] = {MG_COUNTER, "metamorphic_queue_cases_completed_total", "Cases counted.", {NULL}, 1},
@@ -91,7 +95,8 @@ static const mg_metric_info worker_metrics[WORKER_METRICS] = {
     [W_CASES] = {MG_COUNTER, "metamorphic_worker_cases_completed_total", "Cases this worker has run.", {NULL}, 1},
     [W_TASKS] = {MG_COUNTER, "metamorphic_worker_tasks_completed_total", "Tasks this worker has run.", {NULL}, 1},
     [W_HELD] = {MG_GAUGE, "metamorphic_worker_held_tasks", "Tasks this worker holds.", {NULL}, 1},
-    [W_REFUSED] = {MG_COUNTER, "metamorphic_worker_refused_tasks_total", "Tasks given back because this worker has other files or lacks the implementation.", {NULL}, 1},
+    [W_REFUSED] =
+        {MG_COUNTER, "metamorphic_worker_refused_tasks_total", "Tasks given back because this worker has other files or lacks the implementation.", {NULL}, 1},
     [W_DEAD] = {MG_COUNTER, "metamorphic_worker_dead_letters_total", "Tasks this worker put among the dead letters.", {NULL}, 1},
     [W_BAD] = {MG_COUNTER, "metamorphic_worker_serialization_errors_total", "Messages that could not be read.", {NULL}, 1},
     [W_BEATS] = {MG_COUNTER, "metamorphic_worker_heartbeats_total", "Beats sent.", {NULL}, 1},
@@ -124,7 +129,8 @@ mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *co
   }
   char *end;
   long port = strtol(text, &end, 10);
-  if (*text == '\0' || *end != '\0' || port < 0 || port > 65535) return mg_fail(e, MG_ARG, "--metrics-port must be a whole number from 0 to 65535, got %s", text);
+  if (*text == '\0' || *end != '\0' || port < 0 || port > 65535)
+    return mg_fail(e, MG_ARG, "--metrics-port must be a whole number from 0 to 65535, got %s", text);
   mg_monitor *m = calloc(1, sizeof *m);
   if (m == NULL) return mg_fail(e, MG_NOMEM, "no memory for metrics");
   mg_http_config config = {.host = host, .port = (int)port, .token = getenv("MGUARD_METRICS_TOKEN")};
@@ -251,25 +257,14 @@ void mg_monitor_worker(mg_monitor *m, const mg_worker_stats *s, const char *name
   }
   declare(m, worker_metrics, WORKER_METRICS);
   const double values[WORKER_METRICS] = {
-      [W_CASES] = (double)s->cases_done,
-      [W_TASKS] = (double)s->tasks_done,
-      [W_HELD] = s->held,
-      [W_REFUSED] = (double)s->refused,
-      [W_DEAD] = (double)s->dead_lettered,
-      [W_BAD] = (double)s->bad_messages,
-      [W_BEATS] = (double)s->beats,
-      [W_EXECUTORS] = s->executors_up,
-      [W_RESTARTS] = s->restarts,
-      [W_RECONNECTS] = s->reconnects,
-      [W_CONNECTED] = s->connected,
-      [W_BREAKER] = s->quarantined,
+      [W_CASES] = (double)s->cases_done, [W_TASKS] = (double)s->tasks_done,   [W_HELD] = s->held,
+      [W_REFUSED] = (double)s->refused,  [W_DEAD] = (double)s->dead_lettered, [W_BAD] = (double)s->bad_messages,
+      [W_BEATS] = (double)s->beats,      [W_EXECUTORS] = s->executors_up,     [W_RESTARTS] = s->restarts,
+      [W_RECONNECTS] = s->reconnects,    [W_CONNECTED] = s->connected,        [W_BREAKER] = s->quarantined,
       [W_FAILING] = s->failing,
   };
   for (int i = 0; i < WORKER_METRICS; i++) mg_metric_set(m->handles[i], values[i]); /* histograms take no single value */
   mg_metric_timing(m->handles[W_TASK_SECONDS], &s->task_seconds);
   mg_metric_timing(m->handles[W_CASE_SECONDS], &s->case_seconds);
-  publish(m, s->stopping            ? "stopping"
-             : !s->connected        ? "no connection to the broker"
-             : s->executors_up == 0 ? "no executor is up"
-                                    : NULL);
+  publish(m, s->stopping ? "stopping" : !s->connected ? "no connection to the broker" : s->executors_up == 0 ? "no executor is up" : NULL);
 }

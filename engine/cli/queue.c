@@ -10,14 +10,20 @@ static const mg_flag flags[] = {MG_CONSOLE_FLAGS,
                                 {"run", "RUN", "the run; depth without it: the whole queue", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
-static const mg_command command = {"queue", "depth|purge", "Counts what is on the queue, or removes what a run left there.",
+static const mg_command command = {"queue",
+                                   "depth|purge",
+                                   "Counts what is on the queue, or removes what a run left there.",
                                    "depth   pending tasks, tasks in flight, dead letters and results not yet read\n"
                                    "purge   removes tasks, leases and results of --run, but not its dead letters (mguard dlq purge does)",
-                                   flags, 1, 1};
+                                   flags,
+                                   1,
+                                   1};
 
 static void count(const char *name, int64_t n) {
-  if (n < 0) (void)printf("%-10s unknown to this broker\n", name);
-  else (void)printf("%-10s %lld\n", name, (long long)n);
+  if (n < 0)
+    (void)printf("%-10s unknown to this broker\n", name);
+  else
+    (void)printf("%-10s %lld\n", name, (long long)n);
 }
 
 static int depth(mg_console *c, const char *run) {
@@ -25,8 +31,8 @@ static int depth(mg_console *c, const char *run) {
   mg_error e;
   if (c->ops->depth(c->backend, run, mg_console_until(c), &d, &e) != MG_OK) return mg_console_fail(c, &e);
   if (c->json) {
-    json_t *o = json_pack("{s:o?, s:I, s:I, s:I, s:I, s:f}", "run", run != NULL ? mg_json_plain(run) : json_null(), "pending", (json_int_t)d.pending, "in_flight",
-                          (json_int_t)d.in_flight, "dead", (json_int_t)d.dead, "results", (json_int_t)d.results, "oldest_seconds",
+    json_t *o = json_pack("{s:o?, s:I, s:I, s:I, s:I, s:f}", "run", run != NULL ? mg_json_plain(run) : json_null(), "pending", (json_int_t)d.pending,
+                          "in_flight", (json_int_t)d.in_flight, "dead", (json_int_t)d.dead, "results", (json_int_t)d.results, "oldest_seconds",
                           d.oldest_ms < 0 ? -1.0 : (double)d.oldest_ms / 1000);
     return mg_console_print(c, o);
   }

@@ -37,9 +37,14 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"log-file", "FILE", "log JSON lines to a file (reopened on SIGHUP)", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
-static const mg_command command = {"run", "PLAN", "Runs baseline and candidate on the plan's cases and says whether the candidate may replace the baseline.",
-                                   "Exit codes: 0 adopt, 1 reject, 2 inconclusive, 3 invalid, 4 usage or configuration, 5 internal or broker failure, 130 interrupted.",
-                                   flags, 1, 1};
+static const mg_command command = {
+    "run",
+    "PLAN",
+    "Runs baseline and candidate on the plan's cases and says whether the candidate may replace the baseline.",
+    "Exit codes: 0 adopt, 1 reject, 2 inconclusive, 3 invalid, 4 usage or configuration, 5 internal or broker failure, 130 interrupted.",
+    flags,
+    1,
+    1};
 
 typedef struct evaluation {
   uv_loop_t loop;
@@ -61,7 +66,7 @@ typedef struct evaluation {
   mg_monitor *monitor;
   int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
-  bool left; /* worker and local workers are gone */
+  bool left;        /* worker and local workers are gone */
   char fault[512];  /* the script cannot serve */
   char failed[512]; /* broker or internal failure */
 } evaluation;
@@ -97,6 +102,15 @@ static void on_note(void *owner, const char *event, const char *text) {
   mg_log(MG_LOG_WARN, event, MG_FIELDS(MG_LT("run_id", v->run)), "%s", text);
 }
 
+static void on_log(void *owner, const mg_coordinator_event *ev) {
+  evaluation *v = owner;
+  mg_log_field fields[16] = {MG_LT("run_id", v->run)};
+  size_t count = ev->field_count < 15 ? ev->field_count : 15;
+  if (count > 0) memcpy(fields + 1, ev->fields, count * sizeof *fields);
+  if (!ev->routine) mg_progress_say(v->progress, ev->text);
+  mg_log(ev->level, ev->event, fields, count + 1, "%s", ev->text);
+}
+
 static void on_ended(void *owner, const char *failed) {
   evaluation *v = owner;
   if (failed != NULL) (void)snprintf(v->failed, sizeof v->failed, "%s", failed);
@@ -114,7 +128,7 @@ static void start_coordinator(evaluation *v) {
                                   .keys = v->keys,
                                   .outcomes_path = mg_args_get(&v->args, &command, "outcomes"),
                                   .drain_timeout_ms = (mg_ms)(drain * 1000),
-                                  .note = on_note,
+                                  .log = on_log,
                                   .ended = on_ended,
                                   .owner = v};
   mg_error e;
@@ -363,14 +377,17 @@ int mg_cli_run(int argc, char **argv) {
   mg_run_id_make(v.started_wall_ms, v.run);
   const char *script = v.args.positional[0];
   mg_err err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
-  if (err == MG_OK && !v.plan->is_plan) err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan: mg.plan { checks = \"%s\", ... }", script, script);
+  if (err == MG_OK && !v.plan->is_plan)
+    err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan: mg.plan { checks = \"%s\", ... }", script, script);
   if (err == MG_OK) {
     v.progress = mg_progress_new(STDERR_FILENO, v.quiet ? MG_PROGRESS_QUIET : MG_PROGRESS_AUTO);
     err = evaluate(&v, &e);
     mg_progress_end(v.progress);
   }
-  if (err != MG_OK) code = mg_complain("run", err == MG_FATAL || err == MG_NOMEM ? MG_EXIT_FAILURE : MG_EXIT_USAGE, "%s", e.text);
-  else code = conclude(&v);
+  if (err != MG_OK)
+    code = mg_complain("run", err == MG_FATAL || err == MG_NOMEM ? MG_EXIT_FAILURE : MG_EXIT_USAGE, "%s", e.text);
+  else
+    code = conclude(&v);
   free_all(&v);
   mg_buf_fini(&overrides);
   mg_log_close();

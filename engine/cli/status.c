@@ -15,14 +15,18 @@ static const mg_flag flags[] = {MG_CONSOLE_FLAGS,
                                 {"watch", "S", "longest time to wait for the workers' next beats (default 2; 0: do not wait)", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
-static const mg_command command = {"status", "[PLAN|CHECKS]", "Shows what is on a queue, run by run, and the workers that serve it.",
+static const mg_command command = {"status",
+                                   "[PLAN|CHECKS]",
+                                   "Shows what is on a queue, run by run, and the workers that serve it.",
                                    "The queue is that of the plan or checks named, or of --backend and --queue-config. A worker is live when its next beat is\n"
                                    "heard while this command watches; workers that have nothing to do beat every heartbeat_interval.",
-                                   flags, 0, 1};
+                                   flags,
+                                   0,
+                                   1};
 
 typedef struct heard { /* a worker */
   char name[MG_NAME_MAX + 1];
-  mg_beat beat; /* the last one */
+  mg_beat beat;     /* the last one */
   mg_ms changed_ms; /* when the counter rose last; 0: never while we watched */
 } heard;
 
@@ -59,8 +63,10 @@ static heard *worker_of(status *s, const char *name) {
 static void hear(status *s, mg_slice framed, bool first_look) {
   mg_beat beat;
   heard *w = NULL;
-  if (mg_console_beat(&s->console, framed, &beat)) w = worker_of(s, beat.worker);
-  else s->unreadable += first_look;
+  if (mg_console_beat(&s->console, framed, &beat))
+    w = worker_of(s, beat.worker);
+  else
+    s->unreadable += first_look;
   if (w == NULL) {
     mg_beat_fini(&beat);
     return;
@@ -113,8 +119,10 @@ static mg_err find_runs(status *s, mg_error *e) {
   s->depths = calloc(RUNS_MAX, sizeof *s->depths);
   if (s->runs == NULL || s->depths == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
   if (s->only != NULL) add_run(s, s->only);
-  if (c->ops->list_runs != NULL) err = c->ops->list_runs(c->backend, mg_console_until(c), &batch, e);
-  else if ((c->ops->capabilities & MG_CAP_LIST_DEAD) != 0) err = c->ops->list_dead(c->backend, s->only, RUNS_MAX, mg_console_until(c), &batch, e);
+  if (c->ops->list_runs != NULL)
+    err = c->ops->list_runs(c->backend, mg_console_until(c), &batch, e);
+  else if ((c->ops->capabilities & MG_CAP_LIST_DEAD) != 0)
+    err = c->ops->list_dead(c->backend, s->only, RUNS_MAX, mg_console_until(c), &batch, e);
   for (size_t i = 0; err == MG_OK && i < batch.count; i++) add_run(s, batch.items[i].run);
   for (size_t i = 0; i < s->worker_count; i++) {
     for (size_t k = 0; k < s->workers[i].beat.task_count; k++) add_run(s, s->workers[i].beat.tasks[k].run);
@@ -168,13 +176,14 @@ static json_t *worker_json(const heard *w, mg_ms now) {
   json_t *tasks = json_array();
   for (size_t i = 0; i < w->beat.task_count; i++) {
     const mg_beat_task *t = &w->beat.tasks[i];
-    json_t *o = json_pack("{s:o?, s:o?, s:I, s:b}", "run", mg_json_plain(t->run), "task", mg_json_plain(t->id), "attempt", (json_int_t)t->attempt, "running", t->running);
+    json_t *o = json_pack("{s:o?, s:o?, s:I, s:b}", "run", mg_json_plain(t->run), "task", mg_json_plain(t->id), "attempt", (json_int_t)t->attempt, "running",
+                          t->running);
     if (t->running) (void)json_object_set_new(o, "case", json_integer((json_int_t)t->case_number));
     (void)json_array_append_new(tasks, o);
   }
-  json_t *o = json_pack("{s:o?, s:s, s:I, s:I, s:I, s:I, s:I}", "name", mg_json_plain(w->name), "state", state_of(w), "beats", (json_int_t)w->beat.counter, "executors",
-                        (json_int_t)w->beat.executors, "executors_up", (json_int_t)w->beat.executors_up, "restarts", (json_int_t)w->beat.restarts, "cases_done",
-                        (json_int_t)w->beat.cases_done);
+  json_t *o = json_pack("{s:o?, s:s, s:I, s:I, s:I, s:I, s:I}", "name", mg_json_plain(w->name), "state", state_of(w), "beats", (json_int_t)w->beat.counter,
+                        "executors", (json_int_t)w->beat.executors, "executors_up", (json_int_t)w->beat.executors_up, "restarts", (json_int_t)w->beat.restarts,
+                        "cases_done", (json_int_t)w->beat.cases_done);
   (void)json_object_set_new(o, "last_beat_seconds", w->changed_ms != 0 ? json_real((double)(now - w->changed_ms) / 1000) : json_null());
   (void)json_object_set_new(o, "tasks", tasks);
   return o;
@@ -200,8 +209,10 @@ static int tell_json(const status *s) {
 }
 
 static const char *number(char out[32], int64_t n) {
-  if (n < 0) (void)snprintf(out, 32, "?");
-  else (void)snprintf(out, 32, "%" PRId64, n);
+  if (n < 0)
+    (void)snprintf(out, 32, "?");
+  else
+    (void)snprintf(out, 32, "%" PRId64, n);
   return out;
 }
 
@@ -215,7 +226,8 @@ static void tell_worker(const heard *w, mg_ms now) {
   char name[MG_NAME_MAX + 1], beat[48] = "-";
   mg_console_plain(name, w->name, strlen(w->name));
   if (w->changed_ms != 0) (void)snprintf(beat, sizeof beat, "%.1f s ago", (double)(now - w->changed_ms) / 1000);
-  (void)printf("%-32s %-9s %10s %7u/%-3u %6zu %11" PRIu64, name, state_of(w), beat, w->beat.executors_up, w->beat.executors, w->beat.task_count, w->beat.cases_done);
+  (void)printf("%-32s %-9s %10s %7u/%-3u %6zu %11" PRIu64, name, state_of(w), beat, w->beat.executors_up, w->beat.executors, w->beat.task_count,
+               w->beat.cases_done);
   for (size_t i = 0; i < w->beat.task_count; i++) {
     const mg_beat_task *t = &w->beat.tasks[i];
     if (!t->running) continue;
@@ -240,15 +252,18 @@ static int tell(const status *s) {
   (void)printf("%-22s ", s->only != NULL ? "in all" : "whole queue");
   tell_depth(&s->whole);
   (void)printf("\n\n");
-  if (s->worker_count == 0) (void)printf("no worker was heard in %.1f s (%s)\n", (double)s->watched_ms / 1000, c->ops->name);
-  else (void)printf("%-32s %-9s %10s %11s %6s %11s  %s\n", "WORKER", "STATE", "LAST BEAT", "EXECUTORS", "TASKS", "CASES DONE", "AT");
+  if (s->worker_count == 0)
+    (void)printf("no worker was heard in %.1f s (%s)\n", (double)s->watched_ms / 1000, c->ops->name);
+  else
+    (void)printf("%-32s %-9s %10s %11s %6s %11s  %s\n", "WORKER", "STATE", "LAST BEAT", "EXECUTORS", "TASKS", "CASES DONE", "AT");
   for (size_t i = 0; i < s->worker_count; i++) {
     tell_worker(&s->workers[i], now);
     quiet += s->workers[i].changed_ms == 0 && !s->workers[i].beat.leaving;
   }
   if (quiet > 0) {
     double every = mg_options_real(c->queue, "heartbeat_interval", mg_options_real(c->queue, "heartbeat_timeout", 30) / 3);
-    (void)printf("quiet: beat before, not within the %.1f s watched; --watch %.0f waits for one whole heartbeat_interval\n", (double)s->watched_ms / 1000, every + 1);
+    (void)printf("quiet: beat before, not within the %.1f s watched; --watch %.0f waits for one whole heartbeat_interval\n", (double)s->watched_ms / 1000,
+                 every + 1);
   }
   if (s->unreadable > 0) (void)printf("%" PRIu64 " beats could not be read (MGUARD_SIGNING_KEY, or another version of mguard)\n", s->unreadable);
   return 0;

@@ -24,11 +24,15 @@ static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, who
                                 {"show-output", NULL, "let through what implementations print", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
-static const mg_command command = {"worker", "",
-                                   "Runs the cases of plans that were started elsewhere: mguard worker --script checks.lua --backend redis --queue-config queue.json",
-                                   "Start as many as you like, before or after `mguard run`. SIGTERM or Ctrl-C: it finishes what it holds and leaves with exit\n"
-                                   "code 0; a second one: it leaves at once.",
-                                   flags, 0, 0};
+static const mg_command command = {
+    "worker",
+    "",
+    "Runs the cases of plans that were started elsewhere: mguard worker --script checks.lua --backend redis --queue-config queue.json",
+    "Start as many as you like, before or after `mguard run`. SIGTERM or Ctrl-C: it finishes what it holds and leaves with exit\n"
+    "code 0; a second one: it leaves at once.",
+    flags,
+    0,
+    0};
 
 typedef struct server {
   uv_loop_t loop;
@@ -114,8 +118,7 @@ int mg_cli_worker(int argc, char **argv) {
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
   double executors, drain, poll;
   if (!mg_args_number(&a, &command, "executors", 1, 1024, cores > 0 ? (double)cores : 1, &executors) ||
-      !mg_args_number(&a, &command, "drain-timeout", 0, 86400, 300, &drain) ||
-      !mg_args_number(&a, &command, "poll-interval", 0.001, 60, 1, &poll)) {
+      !mg_args_number(&a, &command, "drain-timeout", 0, 86400, 300, &drain) || !mg_args_number(&a, &command, "poll-interval", 0.001, 60, 1, &poll)) {
     return MG_EXIT_USAGE;
   }
   mg_error e;

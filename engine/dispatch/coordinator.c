@@ -12,30 +12,46 @@ bool mg_coord_live(const mg_coordinator *c) { return c->phase < MG_PHASE_CLOSING
 
 /* --- words --- */
 
-static void say(mg_coordinator *c, const char *event, const char *format, va_list ap, bool keep) {
+static void say(mg_coordinator *c, mg_saying kind, mg_coordinator_event *ev, const char *format, va_list ap) {
   char text[700];
   (void)vsnprintf(text, sizeof text, format, ap);
-  if (keep) {
+  if (kind == MG_SAY_NOTE) {
     for (size_t i = 0; i < c->note_count; i++) {
       if (strcmp(c->notes[i], text) == 0) return;
     }
     char *copy = c->note_count < MG_NOTES_MAX ? strdup(text) : NULL;
     if (copy != NULL) c->notes[c->note_count++] = copy;
   }
-  if (c->config.note != NULL) c->config.note(c->config.owner, event, text);
+  ev->text = text;
+  ev->routine = kind == MG_SAY_ROUTINE;
+  if (c->config.log != NULL)
+    c->config.log(c->config.owner, ev);
+  else if (c->config.note != NULL && !ev->routine)
+    c->config.note(c->config.owner, ev->event, text);
 }
 
 void mg_coord_event(mg_coordinator *c, const char *event, const char *format, ...) {
+  mg_coordinator_event ev = {.level = MG_LOG_WARN, .event = event};
   va_list ap;
   va_start(ap, format);
-  say(c, event, format, ap, false);
+  say(c, MG_SAY_EVENT, &ev, format, ap);
   va_end(ap);
 }
 
 void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...) {
+  mg_coordinator_event ev = {.level = MG_LOG_WARN, .event = event};
   va_list ap;
   va_start(ap, format);
-  say(c, event, format, ap, true);
+  say(c, MG_SAY_NOTE, &ev, format, ap);
+  va_end(ap);
+}
+
+void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...) {
+  mg_coordinator_event ev = {.level = level, .event = event, .fields = fields, .field_count = count};
+  va_list ap;
+  if (kind == MG_SAY_ROUTINE && (c->config.log == NULL || !mg_log_wants(level))) return;
+  va_start(ap, format);
+  say(c, kind, &ev, format, ap);
   va_end(ap);
 }
 
@@ -45,7 +61,8 @@ static void on_connected(mg_coordinator *c, const char *what) {
   mg_ms now = mg_now_ms();
   c->connected = true;
   if (c->was_connected || c->outage_ms != 0) {
-    mg_coord_event(c, "broker_connected", "connected to the broker (%s) after %.1f s", what, (double)(now - c->outage_ms) / 1000);
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "broker_connected", MG_FIELDS(MG_LI("outage_ms", now - c->outage_ms)),
+                 "connected to the broker (%s) after %.1f s", what, (double)(now - c->outage_ms) / 1000);
     mg_coord_restart_timers(c, now);
   }
   c->was_connected = true;
@@ -260,7 +277,11 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   (void)uv_timer_init(loop, &c->timer);
   c->timer.data = c;
   (void)uv_timer_start(&c->timer, on_tick, 0, (uint64_t)tick);
-  mg_coord_event(c, "run_eval_start", "run %s: %s", c->run, p->name == NULL ? "" : p->name);
+  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "run_eval_start",
+               MG_FIELDS(MG_LT("plan", p->name), MG_LI("cases", c->planned), MG_LI("seed", p->seed), MG_LT("backend", config->backend->name),
+                         MG_LT("queue_name", mg_options_text(config->options, "queue_name", NULL)), MG_LT("baseline", p->baseline),
+                         MG_LT("candidate", p->candidate)),
+               "run %s: %s", c->run, p->name == NULL ? "" : p->name);
   *out = c;
   return MG_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef MG_DISPATCH_COORDINATOR_H
 #define MG_DISPATCH_COORDINATOR_H
 
+#include "base/log.h"
 #include "dispatch/backend.h"
 #include "judge/goal.h"
 #include "judge/run.h"
@@ -12,6 +13,15 @@
 #include <uv.h>
 
 typedef struct mg_coordinator mg_coordinator;
+
+typedef struct mg_coordinator_event { /* valid during the call */
+  mg_log_level level;
+  const char *event; /* as in docs/operations/logging.md */
+  const mg_log_field *fields;
+  size_t field_count;
+  const char *text; /* one line, for people */
+  bool routine;     /* one of many a second, for machines alone; only made where mg_log_wants(MG_LOG_INFO) */
+} mg_coordinator_event;
 
 typedef struct mg_coordinator_config {
   mg_plan *plan;
@@ -24,6 +34,8 @@ typedef struct mg_coordinator_config {
   mg_ms drain_timeout_ms;
   /* Events for people and logs: name as in docs/operations/logging.md, text one line. */
   void (*note)(void *owner, const char *event, const char *text);
+  /* The same with level and fields; takes the place of note where it is set. */
+  void (*log)(void *owner, const mg_coordinator_event *ev);
   /* The run is over. failed NULL: judge it; else a broker failure, exit 5. The coordinator stays readable until mg_coordinator_free. */
   void (*ended)(void *owner, const char *failed);
   void *owner;

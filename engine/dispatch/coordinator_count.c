@@ -186,8 +186,10 @@ static void refused(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
     (void)snprintf(theirs + 2 * i, 3, "%02x", r->worker_fingerprint[i]);
     (void)snprintf(ours + 2 * i, 3, "%02x", c->plan->fingerprint[i]);
   }
-  mg_coord_note(c, "worker_refused", "worker %s cannot run the tasks: %.*s (its files have the fingerprint %s, those of the run %s)", r->worker,
-                (int)(r->refused.len < 200 ? r->refused.len : 200), (const char *)r->refused.data, theirs, ours);
+  mg_coord_log(c, MG_SAY_NOTE, MG_LOG_WARN, "worker_refused",
+               MG_FIELDS(MG_LT("worker_id", r->worker), MG_LT("worker_fingerprint", theirs), MG_LT("run_fingerprint", ours)),
+               "worker %s cannot run the tasks: %.*s (its files have the fingerprint %s, those of the run %s)", r->worker,
+               (int)(r->refused.len < 200 ? r->refused.len : 200), (const char *)r->refused.data, theirs, ours);
 }
 
 static void seen_answering(mg_coordinator *c, const mg_result *r) {
@@ -211,6 +213,16 @@ static void compare(mg_coordinator *c, const mg_answered *a, const mg_result *r)
                 a->first, a->first + a->count - 1);
 }
 
+static void say_completed(mg_coordinator *c, const mg_entry_out *e, const mg_result *r) {
+  char id[MG_TASK_MAX + 1];
+  mg_ms took = e->sent_ms > 0 ? mg_now_ms() - e->sent_ms : 0;
+  mg_task_id_make(id, c->epoch, e->seq);
+  mg_coord_log(c, MG_SAY_ROUTINE, MG_LOG_INFO, "queue_completed",
+               MG_FIELDS(MG_LT("task_id", id), MG_LR("duration", (double)took / 1000), MG_LI("duration_ms", took), MG_LI("cases", r->count),
+                         MG_LI("busy_ms", r->busy_ns / 1000000), MG_LT("worker_id", r->worker)),
+               "task %s, %u cases in %.3f s", id, r->count, (double)took / 1000);
+}
+
 static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
   uint64_t first = e->first;
   if (r->count == 0) {
@@ -225,6 +237,7 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
     mg_timing_add(&c->task_seconds, elapsed, 1);
     if (r->busy_ns > 0) mg_timing_add(&c->case_seconds, (double)r->busy_ns / 1e9 / r->count, r->count);
   }
+  say_completed(c, e, r);
   bool fresh = count(c, first, r);
   if (!fresh) c->repeats_dropped++;
   if (!mg_coord_live(c)) return;
@@ -266,7 +279,8 @@ static void take(mg_coordinator *c, const mg_result *r) {
   if (e != NULL && r->count > e->count) bad = "more cases than its task has";
   if (bad != NULL) {
     c->bad_messages++;
-    mg_coord_event(c, "result_dropped", "a result of worker %s was dropped: it names %s", r->worker, bad);
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "result_dropped", MG_FIELDS(MG_LT("worker_id", r->worker), MG_LT("reason", bad)),
+                 "a result of worker %s was dropped: it names %s", r->worker, bad);
     return;
   }
   if (r->refused.len > 0) {
@@ -296,7 +310,8 @@ void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body) {
       take(c, &r);
     } else {
       c->bad_messages++;
-      mg_coord_event(c, "result_dropped", "a result was dropped: %s", e.text);
+      mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "result_dropped", MG_FIELDS(MG_LT("worker_id", NULL), MG_LT("reason", e.text)), "a result was dropped: %s",
+                   e.text);
     }
     mg_result_fini(&r);
   }

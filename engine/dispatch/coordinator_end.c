@@ -121,7 +121,11 @@ void mg_coord_finish(mg_coordinator *c) {
   }
   c->phase = MG_PHASE_OVER;
   (void)uv_timer_stop(&c->timer);
-  mg_coord_event(c, "run_eval_complete", "%" PRIu64 " of %" PRIu64 " cases counted", mg_coord_counted(c), c->planned);
+  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "run_eval_complete",
+               MG_FIELDS(MG_LI("cases", c->planned), MG_LI("counted", mg_coord_counted(c)), MG_LI("duration_ms", c->ended_ms - c->started_ms),
+                         MG_LI("requeued_tasks", c->requeued_tasks), MG_LI("repeats_dropped", c->repeats_dropped), MG_LI("dead_lettered", c->dead_lettered),
+                         MG_LB("interrupted", c->interrupted), MG_LT("failed", c->failed)),
+               "%" PRIu64 " of %" PRIu64 " cases counted", mg_coord_counted(c), c->planned);
   c->config.ended(c->config.owner, c->failed);
 }
 

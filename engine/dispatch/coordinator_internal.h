@@ -69,8 +69,8 @@ struct mg_coordinator {
   /* Cases. */
   uint64_t planned, next_case;
   mg_case_set counted;
-  mg_part total;                     /* under a stopping rule up to the last look alone */
-  mg_tally lost_tally, final_tally;  /* lost cases that are settled; final: all, with lost and unrun */
+  mg_part total;                    /* under a stopping rule up to the last look alone */
+  mg_tally lost_tally, final_tally; /* lost cases that are settled; final: all, with lost and unrun */
   mg_digester *digester;
   mg_violations violations;
   mg_lost_range *lost;
@@ -128,6 +128,10 @@ struct mg_coordinator {
 
 /* --- coordinator.c --- */
 void mg_coord_event(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* With level and fields. */
+typedef enum mg_saying { MG_SAY_EVENT, MG_SAY_NOTE /* for the report too */, MG_SAY_ROUTINE } mg_saying;
+void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 /* A sentence for the report too, each once. */
 void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool mg_coord_live(const mg_coordinator *c); /* does anything count still? */

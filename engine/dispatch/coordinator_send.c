@@ -115,6 +115,15 @@ void mg_coord_send(mg_coordinator *c, mg_entry_out *e) {
   if (err != MG_OK) c->unsent = true;
 }
 
+static void say_dispatched(mg_coordinator *c, const mg_entry_out *e) {
+  char id[MG_TASK_MAX + 1];
+  mg_task_id_make(id, c->epoch, e->seq);
+  mg_coord_log(c, MG_SAY_ROUTINE, MG_LOG_INFO, "queue_dispatched",
+               MG_FIELDS(MG_LT("task_id", id), MG_LT("queue_name", mg_options_text(c->config.options, "queue_name", NULL)), MG_LI("attempt_count", e->attempt),
+                         MG_LI("cases", e->count)),
+               "task %s, %u cases", id, e->count);
+}
+
 void mg_coord_published(mg_coordinator *c, uint64_t token, mg_err err, const char *text) {
   if ((token & MG_TOKEN_DEAD) != 0) {
     if (err != MG_OK) mg_coord_event(c, "dead_letter_failed", "a dead letter could not be stored: %s", text);
@@ -126,6 +135,7 @@ void mg_coord_published(mg_coordinator *c, uint64_t token, mg_err err, const cha
   if (err == MG_OK) {
     e->published = true;
     e->sign_ms = mg_now_ms();
+    say_dispatched(c, e);
   } else if (e->kind == MG_TASK_COUNT && e->count > 1) {
     mg_coord_event(c, "queue_refused", "a task of %u cases was refused (%s) and is cut in two", e->count, text);
     mg_coord_split(c, e, false, 0);
@@ -259,7 +269,9 @@ static void count_requeue(mg_coordinator *c, const mg_entry_out *e, const char *
   mg_task_id_make(id, c->epoch, e->seq);
   c->requeued_tasks++;
   c->requeued_cases += e->count;
-  mg_coord_event(c, "queue_requeued", "task %s, %u cases, attempt %u: %s", id, e->count, e->attempt, why);
+  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "queue_requeued",
+               MG_FIELDS(MG_LT("task_id", id), MG_LT("reason", why), MG_LI("attempt_count", e->attempt), MG_LI("cases", e->count)),
+               "task %s, %u cases, attempt %u: %s", id, e->count, e->attempt, why);
 }
 
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why) {
@@ -376,8 +388,11 @@ void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool 
   for (uint64_t at = e->first; at < end && mg_case_set_gap(&c->counted, at, end, &first, &count); at = first + count) {
     lose_range(c, first, count, e->candidate_ran && e->losses > 0);
   }
-  mg_coord_note(c, bury ? "task_dead_lettered" : "cases_lost", "cases %" PRIu64 " to %" PRIu64 " are lost after %u attempt%s: %s", e->first, end - 1,
-                e->attempt > 1 ? e->attempt - 1 : 1, e->attempt > 2 ? "s" : "", why);
+  mg_coord_log(c, MG_SAY_NOTE, MG_LOG_WARN, bury ? "task_dead_lettered" : "cases_lost",
+               MG_FIELDS(MG_LT("task_id", id), MG_LT("reason", why), MG_LI("attempt_count", e->attempt > 1 ? e->attempt - 1 : 1), MG_LI("first_case", e->first),
+                         MG_LI("cases", e->count)),
+               "cases %" PRIu64 " to %" PRIu64 " are lost after %u attempt%s: %s", e->first, end - 1, e->attempt > 1 ? e->attempt - 1 : 1,
+               e->attempt > 2 ? "s" : "", why);
   mg_ledger_answer(&c->ledger, e, NULL);
 }
 
@@ -407,7 +422,10 @@ void mg_coord_hedge(mg_coordinator *c, mg_ms now) {
     mg_ms patience = HEDGE_MIN_MS + (mg_ms)c->plan->case_timeout_ms;
     if (patience < (mg_ms)(HEDGE_FACTOR * expected)) patience = (mg_ms)(HEDGE_FACTOR * expected);
     if (now - e->sent_ms < patience) continue;
-    mg_coord_event(c, "task_hedged", "a straggler of %u cases is sent a second time after %.1f s", e->count, (double)(now - e->sent_ms) / 1000);
+    char id[MG_TASK_MAX + 1];
+    mg_task_id_make(id, c->epoch, e->seq);
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "task_hedged", MG_FIELDS(MG_LT("task_id", id), MG_LI("cases", e->count)),
+                 "a straggler of %u cases is sent a second time after %.1f s", e->count, (double)(now - e->sent_ms) / 1000);
     mg_coord_copy(c, e);
     idle--;
   }

@@ -24,7 +24,8 @@ static void pardon(mg_coordinator *c, int worker) {
   memcpy(control.subject, c->breaker.seen[worker].name, sizeof control.subject);
   mg_link_control(c->link, &control, larger(QUARANTINE_MIN_MS, 4 * c->silence_ms));
   mg_link_quarantine(c->link, control.subject, false, 0);
-  mg_coord_event(c, "worker_recovered", "worker %s beats steadily and may work again", control.subject);
+  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_recovered", MG_FIELDS(MG_LT("worker_id", control.subject)), "worker %s beats steadily and may work again",
+               control.subject);
 }
 
 static void read_tasks(mg_coordinator *c, int worker, mg_ms at) {
@@ -56,10 +57,18 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
   mg_beat_news news = mg_breaker_beat(&c->breaker, &beat, ev->at_ms, &worker);
   if (news != MG_BEAT_OLD && news != MG_BEAT_NOMEM) read_tasks(c, worker, ev->at_ms);
   switch (news) {
-  case MG_BEAT_FIRST: mg_coord_event(c, "worker_joined", "worker %s, %u executors", beat.worker, beat.executors); break;
-  case MG_BEAT_BACK: mg_coord_event(c, "worker_recovered", "worker %s beats again", beat.worker); break;
+  case MG_BEAT_FIRST:
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_joined", MG_FIELDS(MG_LT("worker_id", beat.worker), MG_LI("executors", beat.executors)),
+                 "worker %s, %u executors", beat.worker, beat.executors);
+    break;
+  case MG_BEAT_BACK:
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_recovered", MG_FIELDS(MG_LT("worker_id", beat.worker)), "worker %s beats again", beat.worker);
+    break;
   case MG_BEAT_PARDONED: pardon(c, worker); break;
-  case MG_BEAT_LEAVING: mg_coord_event(c, "worker_left", "worker %s has left", beat.worker); break;
+  case MG_BEAT_LEAVING:
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_left", MG_FIELDS(MG_LT("worker_id", beat.worker), MG_LI("cases_done", beat.cases_done)),
+                 "worker %s has left", beat.worker);
+    break;
   default: break;
   }
   mg_beat_fini(&beat);
@@ -69,7 +78,8 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
 
 static void say_lost(mg_coordinator *c, int worker) {
   const mg_worker_seen *s = &c->breaker.seen[worker];
-  mg_coord_note(c, "worker_lost", "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
+  mg_coord_log(c, MG_SAY_NOTE, MG_LOG_WARN, "worker_lost", MG_FIELDS(MG_LT("worker_id", s->name), MG_LI("tasks_done", s->tasks_done)),
+               "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
 }
 
 static void lose(mg_coordinator *c, int worker) {
@@ -78,7 +88,11 @@ static void lose(mg_coordinator *c, int worker) {
   bool was_here = mg_breaker_was_here(&c->breaker, worker);
   bool quarantine = mg_breaker_lose(&c->breaker, worker, c->beats_ms) && was_here;
   if (was_here) {
-    mg_coord_event(c, "heartbeat_timeout", "worker %s has been silent for %.1f s", s->name, silent);
+    char last[32];
+    mg_wall_text(mg_wall_ms() - (mg_now_ms() - s->last_beat_ms), last, sizeof last);
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "heartbeat_timeout",
+                 MG_FIELDS(MG_LT("worker_id", s->name), MG_LT("last_heartbeat", last), MG_LR("silent_seconds", silent)), "worker %s has been silent for %.1f s",
+                 s->name, silent);
     say_lost(c, worker);
   }
   if (quarantine) {

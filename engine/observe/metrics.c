@@ -152,10 +152,14 @@ void mg_metric_clear(mg_metric *x) {
 
 static void put_escaped(mg_buf *out, const char *text, bool quotes) {
   for (const char *c = text; *c != '\0'; c++) {
-    if (*c == '\\') mg_buf_puts(out, "\\\\");
-    else if (*c == '\n') mg_buf_puts(out, "\\n");
-    else if (*c == '"' && quotes) mg_buf_puts(out, "\\\"");
-    else mg_buf_put(out, c, 1);
+    if (*c == '\\')
+      mg_buf_puts(out, "\\\\");
+    else if (*c == '\n')
+      mg_buf_puts(out, "\\n");
+    else if (*c == '"' && quotes)
+      mg_buf_puts(out, "\\\"");
+    else
+      mg_buf_put(out, c, 1);
   }
 }
 
@@ -172,8 +176,10 @@ static void put_labels(mg_buf *out, const mg_metric *x, const series *s, const c
 }
 
 static void put_value(mg_buf *out, double v) {
-  if (v == floor(v) && fabs(v) < 9007199254740992.0) mg_buf_putf(out, " %.0f\n", v);
-  else mg_buf_putf(out, " %.9g\n", v);
+  if (v == floor(v) && fabs(v) < 9007199254740992.0)
+    mg_buf_putf(out, " %.0f\n", v);
+  else
+    mg_buf_putf(out, " %.9g\n", v);
 }
 
 static void put_histogram(mg_buf *out, const mg_metric *x, const series *s) {

@@ -16,8 +16,8 @@ typedef enum mg_metric_kind { MG_COUNTER, MG_GAUGE, MG_HISTOGRAM } mg_metric_kin
 
 typedef struct mg_metric_info { /* texts are borrowed while the registry lives */
   mg_metric_kind kind;
-  const char *name; /* with its unit; counters end with _total */
-  const char *help; /* one line */
+  const char *name;                     /* with its unit; counters end with _total */
+  const char *help;                     /* one line */
   const char *labels[MG_METRIC_LABELS]; /* names; NULL from the first that is not there */
   size_t max_series;                    /* 0: 1 */
 } mg_metric_info;

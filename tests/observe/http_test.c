@@ -112,8 +112,14 @@ static void the_token_guards_metrics_alone(void **state) {
   mg_http *h = start("sesame", 0);
   int port = mg_http_port(h);
   (void)mg_http_publish(h, mg_slice_of("secret 1\n"), NULL);
-  static const char *const wrong[] = {"", "Authorization: Bearer\r\n", "Authorization: Bearer sesam\r\n", "Authorization: Bearer sesamee\r\n",
-                                      "Authorization: Bearer Sesame\r\n", "Authorization: Basic sesame\r\n", "Authorization: sesame\r\n", "X-Token: sesame\r\n"};
+  static const char *const wrong[] = {"",
+                                      "Authorization: Bearer\r\n",
+                                      "Authorization: Bearer sesam\r\n",
+                                      "Authorization: Bearer sesamee\r\n",
+                                      "Authorization: Bearer Sesame\r\n",
+                                      "Authorization: Basic sesame\r\n",
+                                      "Authorization: sesame\r\n",
+                                      "X-Token: sesame\r\n"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_int_equal(ask(port, "GET", "/metrics", wrong[i], answer, sizeof answer), 401);
     assert_null(strstr(answer, "secret"));

@@ -28,7 +28,8 @@ static void expect(const mg_metrics *m, const char *part, bool there) {
 static void shows_what_was_set(void **state) {
   (void)state;
   mg_metrics *m = mg_metrics_new();
-  mg_metric_info counter = {MG_COUNTER, "a_total", "All of it.", {"role", "status"}, 4}, gauge = {MG_GAUGE, "b_seconds", "A back\\slash and\na line.", {NULL}, 1};
+  mg_metric_info counter = {MG_COUNTER, "a_total", "All of it.", {"role", "status"}, 4},
+                 gauge = {MG_GAUGE, "b_seconds", "A back\\slash and\na line.", {NULL}, 1};
   mg_metric *a = mg_metrics_add(m, &counter), *b = mg_metrics_add(m, &gauge);
   assert_non_null(a);
   assert_non_null(b);
@@ -74,10 +75,10 @@ static void histograms_add_up(void **state) {
   mg_metric_info info = {MG_HISTOGRAM, "t_seconds", "T.", {"kind"}, 1};
   mg_metric *x = mg_metrics_add(m, &info);
   mg_timing t = {0};
-  mg_timing_add(&t, 0.001, 2);    /* on a bound: below or at it */
+  mg_timing_add(&t, 0.001, 2); /* on a bound: below or at it */
   mg_timing_add(&t, 0.0011, 1);
-  mg_timing_add(&t, 5000, 1);     /* above all */
-  mg_timing_add(&t, -1, 7);       /* a clock that went back */
+  mg_timing_add(&t, 5000, 1); /* above all */
+  mg_timing_add(&t, -1, 7);   /* a clock that went back */
   mg_timing_add(&t, NAN, 7);
   mg_metric_timing(x, &t, "k");
   mg_metric_set(x, 1, "k"); /* takes no single value */
@@ -120,10 +121,18 @@ static void label_values_are_bounded(void **state) {
 static void wrong_declarations_are_refused(void **state) {
   (void)state;
   const mg_metric_info wrong[] = {
-      {MG_COUNTER, "a", "No end.", {NULL}, 1},        {MG_GAUGE, "a_total", "A counter's end.", {NULL}, 1}, {MG_GAUGE, "1a", "A digit first.", {NULL}, 1},
-      {MG_GAUGE, "a-b", "A dash.", {NULL}, 1},        {MG_GAUGE, "", "No name.", {NULL}, 1},                {MG_GAUGE, "a", "", {NULL}, 1},
-      {MG_GAUGE, "a", NULL, {NULL}, 1},               {MG_GAUGE, NULL, "No name.", {NULL}, 1},              {MG_GAUGE, "a", "Label.", {"__name"}, 1},
-      {MG_GAUGE, "a", "Label.", {"x y"}, 1},          {MG_HISTOGRAM, "a", "No unit.", {NULL}, 1},           {MG_HISTOGRAM, "a_seconds", "Label.", {"le"}, 1},
+      {MG_COUNTER, "a", "No end.", {NULL}, 1},
+      {MG_GAUGE, "a_total", "A counter's end.", {NULL}, 1},
+      {MG_GAUGE, "1a", "A digit first.", {NULL}, 1},
+      {MG_GAUGE, "a-b", "A dash.", {NULL}, 1},
+      {MG_GAUGE, "", "No name.", {NULL}, 1},
+      {MG_GAUGE, "a", "", {NULL}, 1},
+      {MG_GAUGE, "a", NULL, {NULL}, 1},
+      {MG_GAUGE, NULL, "No name.", {NULL}, 1},
+      {MG_GAUGE, "a", "Label.", {"__name"}, 1},
+      {MG_GAUGE, "a", "Label.", {"x y"}, 1},
+      {MG_HISTOGRAM, "a", "No unit.", {NULL}, 1},
+      {MG_HISTOGRAM, "a_seconds", "Label.", {"le"}, 1},
       {MG_GAUGE, "taken", "Twice.", {NULL}, 1},
   };
   mg_metrics *m = mg_metrics_new();
