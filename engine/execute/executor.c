@@ -1,6 +1,7 @@
 #include "execute/executor.h"
 
 #include "execute/executor_case.h"
+#include "execute/executor_record.h"
 #include <errno.h>
 #include <lua.h>
 #include <signal.h>
@@ -194,6 +195,8 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
     o->index = end;
     return MG_OK;
   }
+  bool whole = first > o->resume_index || (first == o->resume_index && o->resume_role == MG_BASELINE);
+  runner.sum = (mg_digest){0, 0};
   mg_tape tape = {0};
   mg_err err = MG_OK;
   const mg_cell *entry = NULL;
@@ -236,6 +239,7 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
     }
     run_one(o, case_number, input);
   }
+  if (err == MG_OK && whole && o->index == end && !o->stop) mg_record_digest(&runner, end - 1);
   mg_tape_fini(&tape);
   return err;
 }
@@ -248,7 +252,6 @@ static bool run(int fd, mg_slice body) {
   size_t at = 10;
   mg_error e;
   mg_err err = MG_OK;
-  runner.sum = (mg_digest){0, 0};
   atomic_store_explicit(&s->arena_used, 0, memory_order_relaxed);
   atomic_store_explicit(&s->baseline_done, 0, memory_order_relaxed);
   atomic_store_explicit(&s->done, o.resume_index, memory_order_release);

@@ -348,8 +348,6 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
     if (role == MG_BASELINE) atomic_store_explicit(&s->baseline_done, 1, memory_order_release);
   }
   for (int role = 0; role < MG_ROLES; role++) s->outcomes[role][index] = (uint8_t)outcomes[role];
-  s->digest_low = r->sum.low;
-  s->digest_high = r->sum.high;
   atomic_store_explicit(&s->done, index + 1, memory_order_release);
   atomic_store_explicit(&s->baseline_done, 0, memory_order_release);
   lua_settop(L, r->base);

@@ -62,6 +62,14 @@ void mg_record_failed(mg_runner *r, uint32_t index, mg_role role, mg_clause_mask
   end_record(r);
 }
 
+void mg_record_digest(mg_runner *r, uint32_t index) {
+  msgpack_packer pk;
+  begin_record(r, &pk, 4, 5, index);
+  msgpack_pack_uint64(&pk, r->sum.low);
+  msgpack_pack_uint64(&pk, r->sum.high);
+  end_record(r);
+}
+
 void mg_record_labels(mg_runner *r, uint32_t index) {
   if (r->generator.label_count == 0) return;
   lua_State *L = mg_script_lua(r->script);

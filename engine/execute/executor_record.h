@@ -11,6 +11,7 @@ void mg_record_failed(mg_runner *r, uint32_t index, mg_role role, mg_clause_mask
 /* Unless violation_cap of that clause and role are stored already. args2, out2: NULL where there are none. */
 void mg_record_violation(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, int clause, const char *message, bool has_out,
                          const mg_tape *args2, const mg_tape *out2);
+void mg_record_digest(mg_runner *r, uint32_t index); /* r->sum, of the task whose last case this is */
 void mg_record_labels(mg_runner *r, uint32_t index); /* those of the case at hand */
 
 #endif

@@ -70,11 +70,6 @@ mg_err mg_bundle_collect(mg_bundle *b, const mg_slot *s, mg_error *e) {
   if (done > b->cases || done < b->collected) return mg_fail(e, MG_ARG, "the executor's count of cases is out of bounds");
   mg_err rc = take(b, s, done, false, false, e);
   if (done > b->resume) b->jobs[0]->role = MG_BASELINE;
-  mg_job *only = b->jobs[0];
-  if (rc == MG_OK && b->count == 1 && done == b->cases && !only->resumed) {
-    only->digest = (mg_digest){s->digest_low, s->digest_high};
-    only->has_digest = true;
-  }
   return rc;
 }
 

@@ -120,6 +120,10 @@ void mg_job_take(mg_job *j, const mg_record *r, uint32_t index) {
       j->role_ns[MG_BASELINE] += r->ns[MG_BASELINE];
       j->role_ns[MG_CANDIDATE] += r->ns[MG_CANDIDATE];
       break;
+    case MG_RECORD_DIGEST:
+      j->has_digest = !j->resumed && index == j->task.count - 1;
+      j->digest = r->digest;
+      break;
   }
 }
 

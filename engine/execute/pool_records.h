@@ -8,7 +8,7 @@
 #include "judge/outcome.h"
 #include <stdbool.h>
 
-typedef enum mg_record_kind { MG_RECORD_FAILED = 0, MG_RECORD_VIOLATION, MG_RECORD_LABEL, MG_RECORD_FAULT, MG_RECORD_TIME } mg_record_kind;
+typedef enum mg_record_kind { MG_RECORD_FAILED = 0, MG_RECORD_VIOLATION, MG_RECORD_LABEL, MG_RECORD_FAULT, MG_RECORD_TIME, MG_RECORD_DIGEST } mg_record_kind;
 
 typedef struct mg_record {
   mg_record_kind kind;
@@ -20,6 +20,7 @@ typedef struct mg_record {
   mg_slice text;            /* violation: message; label: name; fault: text */
   mg_slice values[4];       /* violation: input, output, input2, output2 */
   uint64_t ns[MG_ROLES];    /* time */
+  mg_digest digest;
 } mg_record;
 
 /* Takes one record from the front of *rest. false at its end (rest->len 0) and where it is malformed (rest->len not 0). */

@@ -40,7 +40,8 @@ typedef enum mg_phase {
  *   [1, index, case, role, clause, message, input, output, input2, output2]        a violation, texts as str
  *   [2, index, name]                                                               a label
  *   [3, index, text]                                                               a fault of the checks; the run of tasks ends at index
- *   [4, index, baseline_ns, candidate_ns]                                          executor time since the last such record */
+ *   [4, index, baseline_ns, candidate_ns]                                          executor time since the last such record
+ *   [5, index, low, high]                                                          digest of the whole task that ended with index; none where it was resumed */
 typedef struct mg_slot {
   _Atomic uint64_t seq; /* rises at every change of phase */
   _Atomic uint32_t phase;
@@ -51,7 +52,6 @@ typedef struct mg_slot {
   _Atomic uint32_t done;            /* cases whose outcomes stand */
   _Atomic uint32_t arena_used;
   _Atomic uint32_t baseline_done;   /* 1: outcomes[0][index] of the running case stands, candidate still to come */
-  uint64_t digest_low, digest_high; /* over [0, done), valid only in a DONE that was not resumed */
   uint8_t outcomes[MG_ROLES][MG_SLOT_CASES];
   uint8_t arena[MG_SLOT_ARENA_BYTES];
 } mg_slot;
