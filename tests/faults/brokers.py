@@ -34,6 +34,8 @@ def wait_until(check, seconds, what, every=0.005):
 
 class Broker:
     name = ""
+    only = ""  # a pattern: the tests that are run with it
+    restarts = (False, True)  # of one run: by SIGKILL or politely
 
     def __init__(self, folder):
         self.folder = folder
@@ -52,8 +54,16 @@ class Broker:
     def again(self):
         raise NotImplementedError
 
+    def close(self):
+        """Ends all that it started."""
+        self.stop()
+
     def config(self, **more):
         raise NotImplementedError
+
+    def secure_config(self, **more):
+        """The same over TLS, with its certificate verified; after start(tls=True)."""
+        raise Unsupported("%s: has no TLS here" % self.name)
 
     # Harm, each with a count of what was hit.
     def reset_connections(self):
@@ -214,6 +224,11 @@ class Redis(Broker):
         c.update(more)
         return c
 
+    def secure_config(self, **more):
+        c = self.config(**more)
+        c["connection"].update(port=self.tls_port, ssl=True, ssl_ca_location=os.path.join(self.folder, "cert.pem"))
+        return c
+
     # --- harm ---
 
     def key(self, name, run=None):
@@ -354,11 +369,15 @@ class Redis(Broker):
         ]
 
 
-KNOWN = {"redis": Redis}
+def known():
+    """Every broker by its name."""
+    from brokers_redis import RedisCluster, RedisSentinel
+
+    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster)}
 
 
 def missing(name):
     """Why this machine cannot run the broker; None where it can."""
-    if name == "redis" and shutil.which("redis-server") is None:
+    if name.startswith("redis") and shutil.which("redis-server") is None:
         return "redis-server is not installed"
     return None

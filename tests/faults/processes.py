@@ -12,6 +12,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURE = os.path.join(HERE, "fixture")
 
 
+class TooSoon(Exception):
+    """The run ended before the fault hit it: more work is needed."""
+
+
 class Program:
     def __init__(self, name, popen, folder):
         self.name, self.popen, self.pid = name, popen, popen.pid
@@ -103,7 +107,7 @@ class Stage:
     def __init__(self, folder, mguard, broker, say):
         self.folder, self.mguard, self.broker, self.say = folder, mguard, broker, say
         os.makedirs(folder, exist_ok=True)
-        self.programs = []
+        self.programs, self.runs = [], []
         self.log = ExecutionLog(os.path.join(folder, "executions"))
         self.count = 0
         self.environment = {}
@@ -129,6 +133,7 @@ class Stage:
         arguments += ["--report-json", os.path.join(self.folder, name + ".json"), "--outcomes", os.path.join(self.folder, name + ".csv")]
         program = self.start(name, arguments + list(more), environment)
         program.report_file, program.csv_file = (os.path.join(self.folder, name + end) for end in (".json", ".csv"))
+        self.runs.append(program)
         return program
 
     def worker(self, queue, delay_ms=0.0, executors=1, script=None, environment=None, more=()):
@@ -152,6 +157,8 @@ class Stage:
 
         def there():
             found = self.log.of_worker(worker.pid, since)
+            if not found and self.runs and not any(r.running() for r in self.runs):
+                raise TooSoon("the run was over before %s ran a case" % worker.name)
             return found[-1] if found else None
 
         return wait_until(there, seconds, lambda: "%s runs a case; its log ends\n%s" % (worker.name, worker.tail()))
@@ -163,7 +170,7 @@ class Stage:
                 p.signal_all(signal.SIGKILL)
         for p in self.programs:
             p.popen.wait(20)
-        self.broker.stop()
+        self.broker.close()
 
 
 def boot_time():

@@ -12,13 +12,9 @@ import threading
 
 from brokers import Unsupported, wait_until  # noqa: F401
 from oracle import check_counts, executions, rows
-from processes import FIXTURE, Stage
+from processes import FIXTURE, Stage, TooSoon
 
 TESTS = []
-
-
-class TooSoon(Exception):
-    """The run ended before the fault hit it: more work is needed."""
 
 
 def fault(name, alone=False):

@@ -13,20 +13,19 @@ def restarted(x):
     workers = x.workers(queue, 3, 6)
     run = x.run(queue, cases)
     lines = []
-    for harsh in (False, True) * (2 if x.full else 1):
+    for harsh in x.broker.restarts * (2 if x.full else 1):
         x.stage.executing(workers[0])
         if not run.running():
             raise TooSoon("the run was over before the restart")
-        at = time.monotonic()
+        at, lost, known = time.monotonic(), len(run.events("broker_lost")), len(run.events("broker_connected"))
         (x.broker.kill if harsh else x.broker.stop)()
-        known = len(run.events("broker_connected"))
-        run.wait_event("broker_lost", 20, len(run.events("broker_lost")) - 1)
+        run.wait_event("broker_lost", 20, lost)
         x.broker.again()
         run.wait_event("broker_connected", 30, known)
         lines.append("%s, back after %.1f s" % ("killed" if harsh else "stopped", time.monotonic() - at))
         x.stage.executing(workers[0])
     facts = x.check(run, cases)
-    x.proof(facts.reconnects >= 2, facts)
+    x.proof(facts.reconnects >= len(lines), facts)
     assert facts.report["outcomes"]["candidate"]["lost"] == 0
     for w in workers:
         assert w.running(), "%s did not live through the restart: %s" % (w.name, w.tail())
@@ -180,10 +179,9 @@ def wrong(x):
                 assert code in (4, 5), "%s, %s: exit code %d: %s" % (what, p.name, code, p.tail())
             said = [line for line in heard()[-1].split("\n") if words[0] in line][0].strip()
         lines.append("%s: \"%s\" (exit code %d)" % (what, said[-170:], code))
-    queue = x.queue()
-    x.workers(queue, 1)
-    facts = x.check(x.run(queue, 100), 100)
-    return "; ".join(lines) + "; and right: %s" % facts.report["verdict"]
+    x.workers(x.broker.config(), 1)  # over the plain port, while the run speaks TLS
+    facts = x.check(x.run(x.broker.secure_config(), 600), 600)
+    return "; ".join(lines) + "; and right, with password and TLS: %s" % facts
 
 
 @fault("a run abandoned by its coordinator")

@@ -32,7 +32,7 @@ class Runner:
 
     def attempt(self, index, name, function, more_work):
         folder = os.path.join(self.folder, "%02d-%s-%d" % (index, re.sub(r"\W+", "-", name)[:40], more_work))
-        broker = brokers.KNOWN[self.options.broker](os.path.join(folder, "broker"))
+        broker = self.options.make(os.path.join(folder, "broker"))
         stage = Stage(folder, self.options.copy, broker, None)
         # From the name, so that one test alone does as it does among all.
         seed = self.options.seed + zlib.crc32(name.encode()) % 1000000
@@ -90,7 +90,7 @@ class Runner:
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("broker", choices=sorted(brokers.KNOWN))
+    p.add_argument("broker", choices=sorted(brokers.known()))
     p.add_argument("pattern", nargs="?", default="")
     p.add_argument("--full", action="store_true", default=os.environ.get("MGUARD_CHECK") == "full")
     p.add_argument("--seed", type=int, default=int(os.environ.get("FAULTS_SEED", "0")) or int(time.time()))
@@ -102,11 +102,12 @@ def main():
     if why is not None:
         print("skipped: %s\n0 passed, 0 failed, 1 skipped" % why)
         return 0
+    options.make = brokers.known()[options.broker]
     folder = tempfile.mkdtemp(prefix="mguard-faults-")
     options.copy = os.path.join(folder, "mguard")
     shutil.copy(options.mguard, options.copy)
     print("%s, %s form, seed %d (--seed), folder %s" % (options.broker, "full" if options.full else "short", options.seed, folder), flush=True)
-    tests = [(i, t) for i, t in enumerate(load_tests()) if re.search(options.pattern, t[0])]
+    tests = [(i, t) for i, t in enumerate(load_tests()) if re.search(options.pattern, t[0]) and re.search(options.make.only, t[0])]
     runner = Runner(options, folder)
     begin = time.monotonic()
     runner.all(tests)
