@@ -12,7 +12,7 @@
 
 /* Flags every such command has. */
 #define MG_CONSOLE_FLAGS                                                                                                                                       \
-  {"backend", "NAME", "redis; wins over the script's queue", "backend"},                                                                                       \
+  {"backend", "NAME", "name of the backend; wins over the plan's queue", "backend"},                                                                                       \
       {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},                                                               \
       {"timeout", "S", "give up after so many seconds without an answer of the broker (default 10)", NULL}, {                                                  \
     "json", NULL, "one JSON object on standard output", NULL                                                                                                   \

@@ -188,9 +188,9 @@ static void on_event(void *owner, const mg_link_event *ev) {
       break;
     case MG_EV_BAD_MESSAGE:
       w->stats.bad_messages++;
-      mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_NO_FIELDS, "%s", ev->text);
+      mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text);
       break;
-    case MG_EV_TROUBLE: mg_log_rarely(&trouble, 1000, MG_LOG_WARN, "broker_trouble", MG_NO_FIELDS, "%s", ev->text); break;
+    case MG_EV_TROUBLE: mg_log_rarely(&trouble, 1000, MG_LOG_WARN, "broker_trouble", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text); break;
     case MG_EV_STOPPED: w->link_over = true; break;
     default: break; /* the coordinator's */
   }

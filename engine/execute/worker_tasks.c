@@ -112,7 +112,8 @@ static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
   mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run), mg_now_ms());
   memcpy(r->worker, w->name, sizeof r->worker);
   memcpy(r->worker_fingerprint, w->fingerprint, sizeof r->worker_fingerprint);
-  mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id), MG_LI("retry_ms", delay)), "task %s of run %s: %.*s", k->id,
+  mg_log(MG_LOG_WARN, "task_refused",
+         MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("task_id", k->id), MG_LI("retry_ms", delay)), "task %s of run %s: %.*s", k->id,
          k->run, (int)r->refused.len, (const char *)r->refused.data);
   bool skips = (w->config.backend->capabilities & MG_CAP_SKIP_RUNS) != 0;
   mg_link_skip_run(w->link, k->run, delay);
@@ -144,7 +145,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   if (mg_task_decode(&t, ev->body, &e) != MG_OK) {
     w->stats.dead_lettered++;
     w->stats.bad_messages++;
-    mg_log(MG_LOG_WARN, "task_dead_lettered", MG_NO_FIELDS, "a task cannot be read: %s", e.text);
+    mg_log(MG_LOG_WARN, "task_dead_lettered", MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("reason", e.text)), "a task cannot be read: %s", e.text);
     (void)mg_link_dead_letter(w->link, k->token, e.text);
     return;
   }
@@ -160,7 +161,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   } else if (memcmp(t.fingerprint, w->fingerprint, sizeof t.fingerprint) != 0) {
     refuse_files(w, k, &t);
   } else if (mg_pool_submit(w->pool, &t, ev->body, k, &e) != MG_OK) {
-    mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("run", k->run), MG_LT("task_id", k->id)), "%s", e.text);
+    mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("task_id", k->id)), "%s", e.text);
     if (e.code == MG_ARG) {
       w->stats.dead_lettered++;
       (void)mg_link_dead_letter(w->link, k->token, e.text);
