@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HELLO "hello" /* routing key of a new coordinator's word to workers */
 enum { PROBE_MS = 5000, CALM_MS = 5000 };
 
 static void drop_note(mg_rabbit_notes *n, size_t i) {
@@ -63,6 +64,11 @@ void mg_rabbit_notes_fini(mg_rabbit_notes *n) {
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news) {
   char from[260] = "", ttl_text[24] = "";
   const amqp_basic_properties_t *p = news->properties;
+  const amqp_basic_deliver_t *d = news->method;
+  if (d->routing_key.len == strlen(HELLO) && memcmp(d->routing_key.bytes, HELLO, strlen(HELLO)) == 0) {
+    r->say_again = true;
+    return;
+  }
   if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) == 0 || (p->_flags & AMQP_BASIC_EXPIRATION_FLAG) == 0) return; /* not ours, or a probe of our own */
   mg_amqp_find_text(&p->headers, "from", from, sizeof from);
   (void)snprintf(ttl_text, sizeof ttl_text, "%.*s", (int)p->expiration.len, (const char *)p->expiration.bytes);
@@ -89,8 +95,16 @@ static mg_err say(mg_rabbit *r, const char *kind, const char *from, mg_slice bod
 
 mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {
   mg_rabbit *r = mg_rabbit_of(b);
+  bool fresh;
+  (void)put(&r->said, r->identity, body, mg_now_ms() + ttl_ms, &fresh);
   mg_err err = mg_rabbit_ready(r, until, e);
   return err == MG_OK ? say(r, "beats", r->identity, body, ttl_ms, until, e) : err;
+}
+
+mg_err mg_rabbit_hello(mg_rabbit *r, mg_ms until, mg_error *e) {
+  char exchange[256];
+  (void)snprintf(exchange, sizeof exchange, "%s.controls", r->settings.queue);
+  return mg_rabbit_throw(r, exchange, HELLO, NULL, (mg_slice){0}, 0, until, e);
 }
 
 /* An alarm of the broker stops everybody's beats, and a connection that publishes nothing is not told of it: something is published now and
@@ -117,20 +131,20 @@ mg_err mg_rabbit_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error 
   if (r->run == NULL) return mg_fail(e, MG_ARG, "only a coordinator reads beats: this backend was opened without a run");
   mg_err err = mg_rabbit_ready(r, until, e);
   if (err == MG_OK) err = check_alarm(r, until, e);
-  if (err == MG_OK) err = mg_rabbit_say_again(r, until);
   return err == MG_OK ? give(r, true, out, e) : err;
 }
 
-mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until) {
+/* What was said before is fanned out once more: a coordinator's controls for a worker that is new, a worker's beat for a coordinator. */
+mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until, mg_error *e) {
   mg_ms now = mg_now_ms();
-  if (!r->say_again) return MG_OK;
+  mg_err err = MG_OK;
   r->say_again = false;
   expire(&r->said, now);
-  for (size_t i = 0; i < r->said.count; i++) {
-    const mg_rabbit_note *n = &r->said.items[i];
-    (void)say(r, "controls", n->subject, (mg_slice){n->body, n->len}, n->expires - now, until, NULL);
+  for (size_t i = 0; i < r->said.count && (err == MG_OK || err == MG_AGAIN || err == MG_TIMEOUT); i++) {
+    const mg_rabbit_note *note = &r->said.items[i];
+    err = say(r, r->run != NULL ? "controls" : "beats", note->subject, (mg_slice){note->body, note->len}, note->expires - now, until, e);
   }
-  return MG_OK;
+  return err == MG_AGAIN || err == MG_TIMEOUT ? MG_OK : err; /* the next one will do */
 }
 
 mg_err mg_rabbit_control(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {

@@ -84,7 +84,7 @@ typedef struct mg_rabbit {
   bool no_memory; /* a delivery could not be kept: the receiver must go, so that the broker brings it again */
   mg_rabbit_feed tasks, results;
   mg_rabbit_notes notes;         /* a coordinator's beats, a worker's controls */
-  mg_rabbit_notes said;          /* a coordinator's controls, said again to workers that come later */
+  mg_rabbit_notes said;          /* a coordinator's controls, a worker's beat: said again to those who come later */
   bool say_again;
   char notes_queue[256];
   uint64_t next_tag;             /* of the next message on the confirmed channel */
@@ -144,7 +144,8 @@ mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, cons
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news);
 bool mg_rabbit_notes_have(const mg_rabbit_notes *n, const char *subject);
 void mg_rabbit_notes_fini(mg_rabbit_notes *n);
-mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until);
+mg_err mg_rabbit_hello(mg_rabbit *r, mg_ms until, mg_error *e); /* a coordinator is there: workers beat at once */
+mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until, mg_error *e);
 mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
 mg_err mg_rabbit_read_beats(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_rabbit_control(mg_backend *b, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);

@@ -48,8 +48,9 @@ static void on_receiver(void *owner, const mg_rabbit_news *news) {
   case AMQP_BASIC_CANCEL_METHOD: /* the queue was deleted, or its node went */
     r->declared = false;
     if (f != NULL) {
+      bool first = f->consumers > 0 && !f->closed;
       mg_rabbit_feed_cancelled(f);
-      if (!f->closed) mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)), "the queue %s was deleted on the broker; it is made again", f->queue);
+      if (first) mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)), "the queue %s was deleted on the broker; it is made again", f->queue);
     }
     break;
   case AMQP_CHANNEL_CLOSE_METHOD: {
@@ -257,7 +258,12 @@ mg_err mg_rabbit_ready(mg_rabbit *r, mg_ms until, mg_error *e) {
                        !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_PLAIN))) {
     err = connect_publisher(r, until, &ours);
   }
-  if (err == MG_OK && !r->declared) err = declare_all(r, until, &ours);
+  if (err == MG_OK && !r->declared) {
+    err = declare_all(r, until, &ours);
+    if (err == MG_OK && r->run != NULL) err = mg_rabbit_hello(r, until, &ours);
+    if (err == MG_AGAIN || err == MG_TIMEOUT) err = r->declared ? MG_OK : err;
+  }
+  if (err == MG_OK && r->say_again) err = mg_rabbit_say_again(r, until, &ours);
 out:
   if (err != MG_OK && e != NULL) *e = ours;
   return err;
