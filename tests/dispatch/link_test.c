@@ -512,6 +512,26 @@ static void many_jobs_few_calls(void **state) {
   tear_down(&b);
 }
 
+/* A result that nobody can read is told once and settled: it would come for ever. */
+static void unreadable_results(void **state) {
+  (void)state;
+  bench b;
+  uint8_t garbage[] = {99, 0, 1};
+  set_up(&b);
+  b.config.worker = false;
+  b.config.open.run = "r1";
+  b.config.check_every_ms = 100;
+  start(&b);
+  mg_publish p = {.run = "r1", .task = "1.1", .attempt = 1, .body = {garbage, sizeof garbage}};
+  assert_int_equal(mg_memory_backend.publish_results(b.other, &p, 1, mg_now_ms() + 1000, NULL), MG_OK);
+  wait_for(&b, MG_EV_BAD_MESSAGE, 1);
+  for (mg_ms end = mg_now_ms() + WAIT_MS; depth(&b).results > 0 && mg_now_ms() < end;) run_for(&b, 10);
+  assert_int_equal(depth(&b).results, 0);
+  assert_int_equal(count(&b, MG_EV_BAD_MESSAGE), 1);
+  assert_int_equal(mg_link_backlog(b.link), 0);
+  tear_down(&b);
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
@@ -520,6 +540,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(beats_count),         cmocka_unit_test(unreadable_tasks),    cmocka_unit_test(across_an_outage),
       cmocka_unit_test(gives_up_in_the_end), cmocka_unit_test(hopeless_at_once),    cmocka_unit_test(a_stop_while_down_ends),
       cmocka_unit_test(controls_come_once),  cmocka_unit_test(skipped_runs),        cmocka_unit_test(many_jobs_few_calls),
+      cmocka_unit_test(unreadable_results),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
