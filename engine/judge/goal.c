@@ -31,6 +31,13 @@ const char *mg_verdict_name(mg_verdict v) {
   return "unknown";
 }
 
+const char *mg_difference_name(mg_difference_kind k) {
+  static const char *const names[MG_DIFFERENCE_KINDS] = {"tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes"};
+  return k >= 0 && k < MG_DIFFERENCE_KINDS ? names[k] : "unknown";
+}
+
+const char *mg_rate_name(mg_rate_kind k) { return k == MG_BY_CLOPPER_PEARSON ? "clopper-pearson" : "wilson"; }
+
 /* --- words --- */
 
 typedef struct mg_words {
@@ -119,9 +126,30 @@ static mg_side side_of_rate(const mg_goal *g, uint64_t passes, uint64_t n, mg_in
 
 static uint64_t scaled(uint64_t part, uint64_t n, uint64_t to) { return (uint64_t)((double)part / (double)n * (double)to + 0.5); }
 
-/* The interval that a sample of these counts would have: the rule's own, as it stands at its last look. */
-static mg_interval difference_of(const mg_pairs *p, const mg_goal *g, const mg_stop *stop) {
-  if (stop == NULL) return mg_tango(p, 1 - g->alpha);
+/* Without discordant pairs a bootstrap gives Tango's interval, and says so. */
+static mg_interval difference_by(const mg_pairs *p, const mg_goal *g, const char **method) {
+  double level = 1 - g->alpha;
+  mg_interval i;
+  bool knows = true;
+  switch (g->difference_by) {
+  case MG_BY_NEWCOMBE: i = mg_newcombe_paired(p, level); break;
+  case MG_BY_BOOTSTRAP: knows = mg_bootstrap(p, level, &i); break;
+  case MG_BY_BCA: knows = mg_bootstrap_bca(p, level, &i, NULL, NULL); break;
+  case MG_BY_BAYES: i = mg_bayes_paired(p, level); break;
+  default: i = mg_tango(p, level); break;
+  }
+  *method = mg_difference_name(knows ? g->difference_by : MG_BY_TANGO);
+  return i;
+}
+
+static mg_interval rate_by(uint64_t passes, uint64_t n, const mg_goal *g) {
+  return g->rate_by == MG_BY_CLOPPER_PEARSON ? mg_clopper_pearson(passes, n, 1 - g->alpha) : mg_wilson(passes, n, 1 - g->alpha);
+}
+
+/* The interval that so many pairs would have: the rule's own, as it stands at its last look. For a forecast: where n is large Tango's is as good as the
+ * bootstraps' and Bayes', and its cost does not grow. */
+static mg_interval forecast(const mg_pairs *p, const mg_goal *g, const mg_stop *stop) {
+  if (stop == NULL) return g->difference_by == MG_BY_NEWCOMBE ? mg_newcombe_paired(p, 1 - g->alpha) : mg_tango(p, 1 - g->alpha);
   if (stop->plan.kind == MG_STOP_GROUP) return mg_tango_z(p, stop->z[stop->plan.looks - 1]);
   return mg_anytime(p, 1 - stop->plan.alpha);
 }
@@ -143,12 +171,13 @@ static bool decided_at(const mg_sample *s, uint64_t n) {
   mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n), .cand_only = scaled(s->pairs.cand_only, now, n), .neither = scaled(s->pairs.neither, now, n)};
   uint64_t rest = p.base_only + p.cand_only + p.neither;
   p.both = rest < n ? n - rest : 0;
-  return side_of(s->goal, difference_of(&p, s->goal, s->stop)) != MG_ACROSS;
+  return side_of(s->goal, forecast(&p, s->goal, s->stop)) != MG_ACROSS;
 }
 
 /* The n that would decide at the same rates; NEVER_DECIDES where 10^12 would not. */
 static uint64_t deciding_n(const mg_sample *s, uint64_t now) {
   uint64_t low = now, high = now;
+  if (decided_at(s, now)) return now + 1; /* by the forecast, but not by the interval that was asked */
   while (!decided_at(s, high)) {
     if (high >= MOST_PAIRS) return NEVER_DECIDES;
     low = high;
@@ -232,11 +261,12 @@ static mg_verdict judge_rate(mg_judgement *j, uint64_t passes, uint64_t n, const
     return side == MG_RIGHT ? MG_ADOPT : MG_REJECT;
   }
   int d = decimals_apart(decimals_for(n), i, &g->min_pass_rate, 1);
-  char more[120] = "";
+  char more[120] = "", method[40] = "";
+  if (g->rate_by != MG_BY_WILSON) (void)snprintf(method, sizeof method, " (%s)", mg_rate_name(g->rate_by));
   mg_sample s = {.goal = g, .passes = passes, .n = n};
   if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "cases");
-  add_reason(j, "candidate passes %s of %s cases; the %s interval, %s to %s, %s the wanted pass rate of %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
-             count_words(n).text, short_percent(1 - g->alpha, false).text, percent_words(i.low, d, false).text, percent_words(i.high, d, false).text,
+  add_reason(j, "candidate passes %s of %s cases; the %s interval%s, %s to %s, %s the wanted pass rate of %s%s", rate_words(j->rate[MG_CANDIDATE], n).text,
+             count_words(n).text, short_percent(1 - g->alpha, false).text, method, percent_words(i.low, d, false).text, percent_words(i.high, d, false).text,
              side == MG_RIGHT   ? "does not fall below"
              : side == MG_WRONG ? "lies below"
                                 : "contains",
@@ -333,21 +363,20 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
 }
 
 static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, const mg_facts *f, uint64_t passes, uint64_t n) {
-  double level = 1 - g->alpha;
   for (int r = 0; r < MG_ROLES; r++) {
     j->rate[r] = NAN;
     j->rate_interval[r] = (mg_interval){NAN, NAN};
   }
   if (n == 0) return;
   j->rate[MG_CANDIDATE] = (double)passes / (double)n;
-  j->rate_interval[MG_CANDIDATE] = mg_wilson(passes, n, level);
+  j->rate_interval[MG_CANDIDATE] = rate_by(passes, n, g);
   if (!f->has_baseline) return;
   uint64_t baseline = t->pairs.both + t->pairs.base_only;
   j->rate[MG_BASELINE] = (double)baseline / (double)n;
-  j->rate_interval[MG_BASELINE] = mg_wilson(baseline, n, level);
+  j->rate_interval[MG_BASELINE] = rate_by(baseline, n, g);
   j->has_difference = true;
   j->estimate = mg_pairs_delta(&t->pairs);
-  j->level = f->stop == NULL ? level : 1 - f->stop->plan.alpha;
+  j->level = 1 - (f->stop == NULL ? g->alpha : f->stop->plan.alpha);
   if (f->stopped) {
     j->difference = f->answer.interval;
     j->method = f->stop->plan.kind == MG_STOP_GROUP ? "group" : "anytime";
@@ -355,8 +384,7 @@ static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, con
     j->difference = mg_anytime(&t->pairs, j->level);
     j->method = "anytime";
   } else {
-    j->difference = difference_of(&t->pairs, g, NULL);
-    j->method = "tango";
+    j->difference = difference_by(&t->pairs, g, &j->method);
   }
 }
 

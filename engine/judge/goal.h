@@ -8,11 +8,21 @@
 
 typedef enum mg_goal_kind { MG_NONINFERIORITY = 0, MG_SUPERIORITY, MG_EQUIVALENCE, MG_ABSOLUTE } mg_goal_kind;
 
+/* How the interval is computed: of the difference over all planned pairs, of a pass rate. */
+typedef enum mg_difference_kind { MG_BY_TANGO = 0, MG_BY_NEWCOMBE, MG_BY_BOOTSTRAP, MG_BY_BCA, MG_BY_BAYES, MG_DIFFERENCE_KINDS } mg_difference_kind;
+typedef enum mg_rate_kind { MG_BY_WILSON = 0, MG_BY_CLOPPER_PEARSON, MG_RATE_KINDS } mg_rate_kind;
+
+/* "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes"; "wilson", "clopper-pearson". */
+const char *mg_difference_name(mg_difference_kind k);
+const char *mg_rate_name(mg_rate_kind k);
+
 typedef struct mg_goal {
   mg_goal_kind kind;
   double margin;        /* a difference of pass rates */
   double min_pass_rate; /* MG_ABSOLUTE, the goal of a plan without a baseline */
   double alpha;         /* two-sided: the interval's level is 1 - alpha */
+  mg_difference_kind difference_by;
+  mg_rate_kind rate_by;
 } mg_goal;
 
 const char *mg_goal_name(mg_goal_kind k); /* "noninferiority", ... */
@@ -31,9 +41,9 @@ typedef struct mg_judgement {
   double estimate;                     /* candidate - baseline pass rate over the pairs */
   mg_interval difference;
   double level;       /* of the difference's interval */
-  const char *method; /* "tango"; under a stopping rule its own: "anytime", "group" */
+  const char *method; /* the plan's ("tango" for a bootstrap that knows nothing); under a stopping rule its own: "anytime", "group" */
   double rate[MG_ROLES];               /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
-  mg_interval rate_interval[MG_ROLES]; /* Wilson */
+  mg_interval rate_interval[MG_ROLES]; /* as the plan says */
 } mg_judgement;
 
 /* What stands besides the counts. */

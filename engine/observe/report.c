@@ -61,12 +61,14 @@ static json_t *outcomes_of(const mg_tally *t, mg_role role) {
   return j;
 }
 
-static json_t *rate_of(const mg_judgement *v, mg_role role) {
+static json_t *rate_of(const mg_report *r, mg_role role) {
+  const mg_judgement *v = r->judgement;
   if (!isfinite(v->rate[role])) return json_null();
   json_t *j = json_object();
   json_object_set_new(j, "rate", number(v->rate[role]));
   json_object_set_new(j, "low", number(fmax(0, v->rate_interval[role].low)));
   json_object_set_new(j, "high", number(fmin(1, v->rate_interval[role].high)));
+  json_object_set_new(j, "method", json_string(mg_rate_name(r->plan->goal.rate_by)));
   return j;
 }
 
@@ -261,7 +263,7 @@ static json_t *report_of(const mg_report *r) {
   json_object_set_new(j, "outcome_digest", json_string(digest));
   json_object_set_new(j, "outcomes", by_role(baseline ? outcomes_of(s->tally, MG_BASELINE) : json_null(), outcomes_of(s->tally, MG_CANDIDATE)));
   json_object_set_new(j, "pairs", pairs_of(&s->tally->pairs));
-  json_object_set_new(j, "rates", by_role(rate_of(r->judgement, MG_BASELINE), rate_of(r->judgement, MG_CANDIDATE)));
+  json_object_set_new(j, "rates", by_role(rate_of(r, MG_BASELINE), rate_of(r, MG_CANDIDATE)));
   json_object_set_new(j, "difference", difference_of(r));
   json_object_set_new(j, "goal", goal_of(&p->goal, baseline));
   json_object_set_new(j, "clauses", clauses_of(r));

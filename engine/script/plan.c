@@ -60,6 +60,16 @@ static void read_goal(lua_State *L, mg_goal *g) {
   lua_pop(L, 1);
 }
 
+static int place_of(const char *name, const char *(*name_of)(int), int count) {
+  for (int i = 0; name != NULL && i < count; i++) {
+    if (strcmp(name, name_of(i)) == 0) return i;
+  }
+  return 0;
+}
+
+static const char *difference_name(int k) { return mg_difference_name((mg_difference_kind)k); }
+static const char *rate_name(int k) { return mg_rate_name((mg_rate_kind)k); }
+
 static void read_stop(lua_State *L, mg_stop_plan *s) {
   if (lua_getfield(L, -1, "stop") == LUA_TTABLE) {
     const char *kind = text(L, "kind"), *spending = text(L, "spending");
@@ -149,6 +159,8 @@ static int read_spec(lua_State *L) {
   lua_pop(L, 1);
   p->hedge = may_hedge(L, p->baseline) && may_hedge(L, p->candidate);
   read_goal(L, &p->goal);
+  p->goal.difference_by = (mg_difference_kind)place_of(text(L, "interval"), difference_name, MG_DIFFERENCE_KINDS);
+  p->goal.rate_by = (mg_rate_kind)place_of(text(L, "rate_interval"), rate_name, MG_RATE_KINDS);
   read_stop(L, &p->stop.plan);
   return 0;
 }

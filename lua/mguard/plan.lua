@@ -47,6 +47,8 @@ local RULES <const> = {
     test = function(value) return goal.of(value) ~= nil end },
   { key = "stop", kind = "custom", says = "a stopping rule, for example mg.stop.fixed()",
     test = function(value) return stop.of(value) ~= nil end },
+  { key = "interval", kind = "enum", values = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" } },
+  { key = "rate_interval", kind = "enum", values = { "wilson", "clopper-pearson" }, default = "wilson" },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
   { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
@@ -70,6 +72,8 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field seed? integer              default 0
 ---@field goal? table                default mg.goal.noninferiority(0.01), without a baseline mg.goal.absolute(0.99)
 ---@field stop? table                default mg.stop.fixed()
+---@field interval? string          how the interval of the difference is computed; default "tango"
+---@field rate_interval? string     that of a pass rate; default "wilson"
 ---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
 ---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
 ---@field violation_cap? integer     violations kept a clause; default 5
@@ -111,6 +115,12 @@ function plan.new(given)
   if not the_goal then the_goal = goal.of(p.baseline ~= nil and goal.noninferiority() or goal.absolute()) end
   local the_stop = p.stop and stop.of(p.stop) or { kind = "fixed" }
   stop.fits(the_stop, the_goal, at)
+  if p.interval and p.baseline == nil then
+    where.fail(at, "interval is that of the difference to a baseline, and the plan has none: use rate_interval")
+  end
+  if p.interval and the_stop.kind ~= "fixed" then
+    where.fail(at, ("interval = %q goes with mg.stop.fixed() alone: stop %s has an interval of its own"):format(p.interval, the_stop.kind))
+  end
   config.validate(p.queue, at, "queue.") -- here, so that the message has the plan's line
   return setmetatable({
     kind = "plan",
@@ -125,6 +135,8 @@ function plan.new(given)
     limits = limits,
     goal = the_goal,
     stop = the_stop,
+    interval = p.interval,
+    rate_interval = p.rate_interval,
     max_discard = p.max_discard,
     violation_cap = p.violation_cap,
     fail_fast = p.fail_fast,

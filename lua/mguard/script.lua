@@ -197,6 +197,8 @@ function script.normalise(value, name, overrides)
     memory_mb = over.memory_mb or value.limits.memory_mb,
   }
   spec.stop = value.stop
+  spec.interval = value.interval
+  spec.rate_interval = value.rate_interval
   spec.max_discard = value.max_discard
   spec.violation_cap = value.violation_cap
   spec.fail_fast = value.fail_fast

@@ -130,6 +130,16 @@ describe("an early stop", function()
     end
   end)
 
+  it("is not needed: a plan of fixed length names its interval", function()
+    for _, method in ipairs { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" } do
+      support.write(dir, "how.lua", plan(("interval = %q, rate_interval = 'clopper-pearson'"):format(method)))
+      local got = support.run(dir, "how.lua", "--quiet --cases 3000")
+      assert.are.equal(0, got.code, got.out .. got.err)
+      assert.are.equal(method, got.report.difference.method)
+      assert.are.equal("clopper-pearson", got.report.rates.candidate.method)
+    end
+  end)
+
   it("needs a rule that fits the run", function()
     support.write(dir, "looks.lua", plan("stop = mg.stop.group { looks = 50 }"))
     local got = support.mguard(dir, "run looks.lua --cases 20")

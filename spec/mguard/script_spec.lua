@@ -61,6 +61,8 @@ describe("mguard.script", function()
       assert.same({ case_timeout_ms = 2000, memory_mb = 512 }, spec.limits)
       assert.same({ kind = "noninferiority", margin = 0.01, alpha = 0.05 }, spec.goal)
       assert.same({ kind = "fixed" }, spec.stop)
+      assert.is_nil(spec.interval)
+      assert.equal("wilson", spec.rate_interval)
       assert.equal(0.5, spec.max_discard)
       assert.equal(5, spec.violation_cap)
       assert.is_false(spec.fail_fast)
@@ -210,6 +212,10 @@ describe("mguard.script", function()
       { "goal = mg.goal.absolute(0.9)", "plan.lua:3: goal absolute judges one implementation alone: leave out baseline" },
       { 'goal = mg.goal.superiority(0.1), stop = mg.stop.sprt()', "plan.lua:3: stop sprt asks whether the candidate wins the cases that "
         .. "differ: it goes with goal = mg.goal.superiority(0) alone; for a margin use mg.stop.anytime() or mg.stop.group()" },
+      { 'interval = "wald"', 'plan.lua:3: interval must be one of "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", got "wald"' },
+      { 'interval = "bayes", stop = mg.stop.group()',
+        'plan.lua:3: interval = "bayes" goes with mg.stop.fixed() alone: stop group has an interval of its own' },
+      { 'rate_interval = "wald"', 'plan.lua:3: rate_interval must be one of "wilson", "clopper-pearson", got "wald"' },
       { 'stop = "fixed"', 'plan.lua:3: stop must be a stopping rule, for example mg.stop.fixed(), got "fixed"' },
       { "max_discard = 1.1", "plan.lua:3: max_discard must be a number from 0 to 1, got 1.1" },
       { "violation_cap = 0", "plan.lua:3: violation_cap must be a whole number from 1 to 1000, got 0" },

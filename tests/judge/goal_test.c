@@ -216,10 +216,132 @@ static void rates_and_intervals(void **state) {
   assert_int_equal(j.verdict, MG_INVALID);
 }
 
+static bool near(mg_interval i, double low, double high) { return fabs(i.low - low) < 1e-9 && fabs(i.high - high) < 1e-9; }
+
+static mg_judgement judged(const mg_setup *s) {
+  mg_judgement j;
+  mg_judge(&j, &s->tally, &s->goal, &s->facts);
+  return j;
+}
+
+static void the_plans_interval(void **state) {
+  (void)state;
+  mg_setup s;
+  set_up(&s, true);
+  add(&s, MG_PASS, MG_PASS, 53);
+  add(&s, MG_PASS, MG_FAIL, 8);
+  add(&s, MG_FAIL, MG_PASS, 16);
+  add(&s, MG_FAIL, MG_FAIL, 9);
+  s.goal.difference_by = MG_BY_NEWCOMBE;
+  mg_judgement j = judged(&s);
+  assert_true(near(j.difference, -.0201040769, .2039158353));
+  assert_string_equal(j.method, "newcombe-paired");
+  assert_non_null(strstr(j.reasons[0], "the 95 % interval of the difference (newcombe-paired), -2.0 % to +20.4 %"));
+  assert_true(fabs(j.level - 0.95) < 1e-15);
+
+  set_up(&s, true);
+  add(&s, MG_PASS, MG_PASS, 36);
+  add(&s, MG_PASS, MG_FAIL, 2);
+  add(&s, MG_FAIL, MG_PASS, 12);
+  s.goal.difference_by = MG_BY_BOOTSTRAP;
+  j = judged(&s);
+  assert_true(near(j.difference, 3 / 50.0, 17 / 50.0));
+  assert_string_equal(j.method, "bootstrap");
+  s.goal.difference_by = MG_BY_BCA;
+  j = judged(&s);
+  assert_true(near(j.difference, 4 / 50.0, 17 / 50.0));
+  assert_string_equal(j.method, "bootstrap-bca");
+  s.goal.difference_by = MG_BY_BAYES;
+  j = judged(&s);
+  mg_interval bayes = mg_bayes_paired(&s.tally.pairs, 0.95);
+  assert_true(near(j.difference, bayes.low, bayes.high) && bayes.low > 0);
+  assert_string_equal(j.method, "bayes");
+
+  set_up(&s, true); /* no discordant pair: a bootstrap knows nothing */
+  add(&s, MG_PASS, MG_PASS, 188);
+  s.goal.margin = 0.02;
+  s.goal.difference_by = MG_BY_BOOTSTRAP;
+  judge(&s, MG_INCONCLUSIVE, paired[2].reason);
+}
+
+/* An end of the interval that lies on the limit decides nothing; a hair beyond it does. */
+static void at_the_edges(void **state) {
+  (void)state;
+  static const uint64_t counts[][3] = {{900, 25, 12}, {900, 12, 60}, {990, 0, 0}, {500, 60, 3}};
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    mg_setup s;
+    set_up(&s, true);
+    add(&s, MG_PASS, MG_PASS, counts[i][0]);
+    add(&s, MG_PASS, MG_FAIL, counts[i][1]);
+    add(&s, MG_FAIL, MG_PASS, counts[i][2]);
+    for (int by = 0; by < MG_DIFFERENCE_KINDS; by++) {
+      s.goal.difference_by = (mg_difference_kind)by;
+      mg_interval d = judged(&s).difference;
+      s.goal.kind = MG_SUPERIORITY;
+      s.goal.margin = d.low;
+      assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+      s.goal.margin = d.low - 1e-9;
+      assert_int_equal(judged(&s).verdict, MG_ADOPT);
+      s.goal.margin = d.high;
+      assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+      s.goal.margin = d.high + 1e-9;
+      assert_int_equal(judged(&s).verdict, MG_REJECT);
+      s.goal.kind = MG_NONINFERIORITY;
+      s.goal.margin = -d.low;
+      assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+      s.goal.margin = -d.low + 1e-9;
+      assert_int_equal(judged(&s).verdict, MG_ADOPT);
+      s.goal.kind = MG_EQUIVALENCE;
+      double far = fmax(fabs(d.low), fabs(d.high)), close = fmin(fabs(d.low), fabs(d.high));
+      s.goal.margin = far;
+      assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+      s.goal.margin = far + 1e-9;
+      assert_int_equal(judged(&s).verdict, MG_ADOPT);
+      if (d.low > 0 || d.high < 0) { /* all of it on one side */
+        s.goal.margin = close;
+        assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+        s.goal.margin = close - 1e-9;
+        assert_int_equal(judged(&s).verdict, MG_REJECT);
+      }
+      s.goal.kind = MG_NONINFERIORITY;
+      s.goal.margin = 0.01;
+    }
+  }
+}
+
+static void rates_at_the_edges(void **state) {
+  (void)state;
+  mg_setup s;
+  set_up(&s, false);
+  add(&s, MG_ABSENT, MG_PASS, 388);
+  add(&s, MG_ABSENT, MG_FAIL, 12);
+  for (int by = 0; by < MG_RATE_KINDS; by++) {
+    s.goal.rate_by = (mg_rate_kind)by;
+    mg_interval i = judged(&s).rate_interval[MG_CANDIDATE];
+    s.goal.min_pass_rate = i.low;
+    assert_int_equal(judged(&s).verdict, MG_ADOPT);
+    s.goal.min_pass_rate = i.low + 1e-9;
+    assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+    s.goal.min_pass_rate = i.high;
+    assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+    s.goal.min_pass_rate = i.high + 1e-9;
+    assert_int_equal(judged(&s).verdict, MG_REJECT);
+  }
+  set_up(&s, false);
+  add(&s, MG_ABSENT, MG_PASS, 400);
+  s.goal.min_pass_rate = 0.9906; /* between the two: Wilson's .9905, Clopper and Pearson's .9908 */
+  assert_int_equal(judged(&s).verdict, MG_INCONCLUSIVE);
+  s.goal.rate_by = MG_BY_CLOPPER_PEARSON;
+  assert_true(near(judged(&s).rate_interval[MG_CANDIDATE], .9908201954, 1));
+  judge(&s, MG_ADOPT,
+        "candidate passes 100.0 % of 400 cases; the 95 % interval (clopper-pearson), 99.08 % to 100.00 %, does not fall below the wanted pass rate of 99.06 %");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(goals),           cmocka_unit_test(pass_rates),   cmocka_unit_test(hard_clauses),
       cmocka_unit_test(absolute_clause), cmocka_unit_test(invalid_runs), cmocka_unit_test(rates_and_intervals),
+      cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
