@@ -214,6 +214,7 @@ void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
                     .repeat_different = different,
                     .interrupted = c->interrupted,
                     .timed_out = c->timed_out,
+                    .correction = c->plan->corrects ? &c->plan->correction : NULL,
                     .stop = mg_coord_sequential(c) ? &c->plan->stop : NULL,
                     .stopped = c->stopped,
                     .looked = c->looked,

@@ -388,12 +388,32 @@ static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, con
   }
 }
 
+static void fill_clauses(mg_judgement *j, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
+  double p[MG_MAX_CLAUSES + 1];
+  size_t n = 0;
+  mg_error ignored;
+  for (int i = 0; i < f->clause_count; i++) {
+    const mg_clause_count *c = &t->clauses[i];
+    bool known = f->has_baseline && f->stop == NULL;
+    j->clause_p[i] = known ? mg_mcnemar_worse(c->candidate_only, c->baseline_only) : NAN;
+    j->clause_adjusted[i] = NAN;
+    if (known && strcmp(f->clauses[i].kind, "relation") == 0) p[n++] = j->clause_p[i];
+  }
+  if (f->correction == NULL || mg_adjust(*f->correction, p, p, n, &ignored) != MG_OK) return;
+  for (int i = f->clause_count - 1; i >= 0 && n > 0; i--) {
+    if (strcmp(f->clauses[i].kind, "relation") != 0) continue;
+    j->clause_adjusted[i] = p[--n];
+    j->regressed[i] = j->clause_adjusted[i] <= g->alpha;
+  }
+}
+
 void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
   memset(out, 0, sizeof *out);
   const uint64_t *o = t->outcomes[MG_CANDIDATE];
   uint64_t n = f->has_baseline ? mg_pairs_total(&t->pairs) : t->cases - o[MG_DISCARD] - o[MG_CASE_LOST] - o[MG_UNRUN];
   uint64_t passes = f->has_baseline ? t->pairs.both + t->pairs.cand_only : o[MG_PASS];
   fill_rates(out, t, g, f, passes, n);
+  fill_clauses(out, t, g, f);
   bool rejected = say_reproduced(out, t, f);
   bool invalid = say_invalid(out, t, f, n);
   mg_verdict by_goal = MG_INVALID;

@@ -3,6 +3,7 @@
 #define MG_JUDGE_GOAL_H
 
 #include "base/buf.h"
+#include "judge/stats/multiple.h"
 #include "judge/stop.h"
 #include "judge/tally.h"
 
@@ -44,6 +45,10 @@ typedef struct mg_judgement {
   const char *method; /* the plan's ("tango" for a bootstrap that knows nothing); under a stopping rule its own: "anytime", "group" */
   double rate[MG_ROLES];               /* pass rates over the pairs (no baseline: over what was run), NaN where nothing counted */
   mg_interval rate_interval[MG_ROLES]; /* as the plan says */
+  /* Each clause by itself: the one-sided exact p of the candidate violating it more often, and that corrected over the relations (regressed: it is
+   * at most alpha). NAN where there is none: no baseline, early stopping; no correction, no relation. */
+  double clause_p[MG_MAX_CLAUSES + 1], clause_adjusted[MG_MAX_CLAUSES + 1];
+  bool regressed[MG_MAX_CLAUSES + 1];
 } mg_judgement;
 
 /* What stands besides the counts. */
@@ -60,6 +65,7 @@ typedef struct mg_facts {
   const char *no_worker;       /* no worker could serve the run: invalid; NULL */
   uint64_t repeat_different;   /* of the cases that were run twice */
   bool interrupted, timed_out; /* the user stopped it; global_timeout */
+  const mg_correction *correction; /* over the relations; NULL: none */
   const mg_stop *stop;         /* the rule that may end the run early; NULL: fixed */
   bool stopped;                /* it did, after `looked` cases, with `answer`: what is unrun then is no fault */
   uint64_t looked;

@@ -107,6 +107,9 @@ static json_t *clauses_of(const mg_report *r) {
     json_object_set_new(j, "both", count(n->both));
     json_object_set_new(j, "baseline_only", count(n->baseline_only));
     json_object_set_new(j, "candidate_only", count(n->candidate_only));
+    json_object_set_new(j, "p", number(r->judgement->clause_p[i]));
+    json_object_set_new(j, "p_adjusted", number(r->judgement->clause_adjusted[i]));
+    json_object_set_new(j, "regressed", json_boolean(r->judgement->regressed[i]));
     json_array_append_new(list, j);
   }
   return list;

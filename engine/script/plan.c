@@ -70,6 +70,11 @@ static int place_of(const char *name, const char *(*name_of)(int), int count) {
 static const char *difference_name(int k) { return mg_difference_name((mg_difference_kind)k); }
 static const char *rate_name(int k) { return mg_rate_name((mg_rate_kind)k); }
 
+static const char *correction_name(int k) {
+  static const char *const names[] = {[MG_HOLM] = "holm", [MG_HOCHBERG] = "hochberg", [MG_BH] = "bh", [MG_BY] = "by"};
+  return names[k];
+}
+
 static void read_stop(lua_State *L, mg_stop_plan *s) {
   if (lua_getfield(L, -1, "stop") == LUA_TTABLE) {
     const char *kind = text(L, "kind"), *spending = text(L, "spending");
@@ -160,6 +165,9 @@ static int read_spec(lua_State *L) {
   p->hedge = may_hedge(L, p->baseline) && may_hedge(L, p->candidate);
   read_goal(L, &p->goal);
   p->goal.difference_by = (mg_difference_kind)place_of(text(L, "interval"), difference_name, MG_DIFFERENCE_KINDS);
+  const char *correction = text(L, "correction");
+  p->corrects = correction != NULL;
+  p->correction = (mg_correction)place_of(correction, correction_name, MG_BY + 1);
   p->goal.rate_by = (mg_rate_kind)place_of(text(L, "rate_interval"), rate_name, MG_RATE_KINDS);
   read_stop(L, &p->stop.plan);
   return 0;

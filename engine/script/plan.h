@@ -26,6 +26,8 @@ typedef struct mg_plan {
   bool fail_fast;
   double max_discard;
   mg_goal goal;
+  bool corrects; /* the relations' p values, by `correction` */
+  mg_correction correction;
   mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */
   const char *report_json;
   mg_options *queue;

@@ -49,6 +49,7 @@ local RULES <const> = {
     test = function(value) return stop.of(value) ~= nil end },
   { key = "interval", kind = "enum", values = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" } },
   { key = "rate_interval", kind = "enum", values = { "wilson", "clopper-pearson" }, default = "wilson" },
+  { key = "correction", kind = "enum", values = { "holm", "hochberg", "bh", "by" } },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
   { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
@@ -74,6 +75,7 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field stop? table                default mg.stop.fixed()
 ---@field interval? string          how the interval of the difference is computed; default "tango"
 ---@field rate_interval? string     that of a pass rate; default "wilson"
+---@field correction? string        over the relations' p values: "holm", "hochberg", "bh", "by"; default none
 ---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
 ---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
 ---@field violation_cap? integer     violations kept a clause; default 5
@@ -121,6 +123,10 @@ function plan.new(given)
   if p.interval and the_stop.kind ~= "fixed" then
     where.fail(at, ("interval = %q goes with mg.stop.fixed() alone: stop %s has an interval of its own"):format(p.interval, the_stop.kind))
   end
+  if p.correction and (p.baseline == nil or the_stop.kind ~= "fixed") then
+    where.fail(at, ("correction = %q is of comparisons with a baseline after all cases: it needs a baseline and mg.stop.fixed()")
+      :format(p.correction))
+  end
   config.validate(p.queue, at, "queue.") -- here, so that the message has the plan's line
   return setmetatable({
     kind = "plan",
@@ -137,6 +143,7 @@ function plan.new(given)
     stop = the_stop,
     interval = p.interval,
     rate_interval = p.rate_interval,
+    correction = p.correction,
     max_discard = p.max_discard,
     violation_cap = p.violation_cap,
     fail_fast = p.fail_fast,

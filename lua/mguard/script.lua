@@ -199,6 +199,7 @@ function script.normalise(value, name, overrides)
   spec.stop = value.stop
   spec.interval = value.interval
   spec.rate_interval = value.rate_interval
+  spec.correction = value.correction
   spec.max_discard = value.max_discard
   spec.violation_cap = value.violation_cap
   spec.fail_fast = value.fail_fast

@@ -152,6 +152,36 @@ describe("an early stop", function()
   end)
 end)
 
+describe("a correction", function()
+  local dir
+  setup(function() dir = support.folder() end)
+  teardown(support.clean)
+
+  it("names the relation that regressed, and that one alone", function()
+    support.write(dir, "many.lua", [[
+      local mg = require "mguard"
+      local function next_one(_, x) return x + 1 end
+      return mg.plan {
+        checks = mg.checks { generate = function(g) return g:int(1, 1000) end,
+          relations = {
+            mg.relation { "rises", transform = next_one, hard = false, expect = function(a, b) return b > a end },
+            mg.relation { "same kind", transform = next_one, hard = false, expect = function(a, b) return type(a) == type(b) end },
+          } },
+        baseline = function(x) return x end, candidate = function(x) return x % 20 == 0 and 0 or x end,
+        cases = 2000, correction = "holm",
+      }]])
+    local got = support.run(dir, "many.lua", "")
+    local clauses = {}
+    for _, c in ipairs(got.report.clauses) do clauses[c.name] = c end
+    assert.is_true(clauses.rises.regressed)
+    assert.is_true(math.abs(clauses.rises.p - 2.0 ^ -clauses.rises.candidate_only) < 1e-12)
+    assert.are.equal(math.min(1, 2 * clauses.rises.p), clauses.rises.p_adjusted)
+    assert.is_false(clauses["same kind"].regressed)
+    assert.is_truthy(got.out:find("relation rises regressed", 1, true), got.out)
+    assert.is_nil(got.out:find("same kind regressed", 1, true))
+  end)
+end)
+
 describe("outcomes", function()
   local dir
   setup(function() dir = support.folder() end)

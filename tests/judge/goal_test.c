@@ -337,11 +337,43 @@ static void rates_at_the_edges(void **state) {
         "candidate passes 100.0 % of 400 cases; the 95 % interval (clopper-pearson), 99.08 % to 100.00 %, does not fall below the wanted pass rate of 99.06 %");
 }
 
+/* Five relations whose p the table names (of 11, 12, ... discordant cases), corrected; properties are left alone. */
+static void relations_that_regressed(void **state) {
+  (void)state;
+  static const mg_clause six[] = {{"completes", "implicit", MG_MODE_HARD}, {"r1", "relation", MG_MODE_SOFT}, {"p1", "property", MG_MODE_SOFT},
+                                  {"r2", "relation", MG_MODE_SOFT},        {"r3", "relation", MG_MODE_SOFT}};
+  static const uint64_t counts[5][2] = {{0, 0}, {9, 1}, {9, 1}, {3, 3}, {7, 1}}; /* candidate only, baseline only */
+  static const double p[5] = {1, 11.0 / 1024, 11.0 / 1024, 42.0 / 64, 9.0 / 256};
+  mg_setup s;
+  set_up(&s, true);
+  s.facts.clauses = six;
+  s.facts.clause_count = 5;
+  uint32_t none[5] = {0};
+  s.facts.reproduced = s.facts.vanished = none;
+  for (int i = 0; i < 5; i++) {
+    for (uint64_t k = 0; k < counts[i][0]; k++) mg_tally_add(&s.tally, MG_PASS, MG_FAIL, 0, (mg_clause_mask)1 << i);
+    for (uint64_t k = 0; k < counts[i][1]; k++) mg_tally_add(&s.tally, MG_FAIL, MG_PASS, (mg_clause_mask)1 << i, 0);
+  }
+  mg_judgement j = judged(&s);
+  for (int i = 0; i < 5; i++) assert_true(fabs(j.clause_p[i] - p[i]) < 1e-12 && isnan(j.clause_adjusted[i]) && !j.regressed[i]);
+  mg_correction how = MG_HOLM;
+  s.facts.correction = &how;
+  j = judged(&s);
+  assert_true(fabs(j.clause_adjusted[1] - 3 * p[1]) < 1e-12 && fabs(j.clause_adjusted[4] - 2 * p[4]) < 1e-12 && fabs(j.clause_adjusted[3] - p[3]) < 1e-12);
+  assert_true(isnan(j.clause_adjusted[0]) && isnan(j.clause_adjusted[2]));
+  assert_true(j.regressed[1] && !j.regressed[2] && !j.regressed[3] && !j.regressed[4]);
+  how = MG_BH;
+  j = judged(&s);
+  assert_true(fabs(j.clause_adjusted[4] - 1.5 * p[4]) < 1e-12 && !j.regressed[4]);
+  s.goal.alpha = 0.06;
+  assert_true(judged(&s).regressed[4]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(goals),           cmocka_unit_test(pass_rates),   cmocka_unit_test(hard_clauses),
       cmocka_unit_test(absolute_clause), cmocka_unit_test(invalid_runs), cmocka_unit_test(rates_and_intervals),
-      cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges),
+      cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges), cmocka_unit_test(relations_that_regressed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,11 @@ local function clauses(report, width, out, paint)
     local line = ("  %s %9s %9s %9s"):format(name, grouped(c.both), grouped(c.baseline_only), grouped(c.candidate_only))
     out(c.candidate_only > 0 and c.mode ~= "soft" and paint(line, "31") or line)
   end
+  for _, c in ipairs(rows) do
+    if c.regressed then
+      out(paint(("  %s %s regressed (corrected p %.2g)"):format(tostring(c.kind), clip(c.name, name_width), c.p_adjusted), "31"))
+    end
+  end
 end
 
 -- Violations in the order in which they matter: those that decide, then the candidate's own, then the rest; among equals

@@ -18,10 +18,14 @@ return function()
     difference = { estimate = -0.0012, low = -0.0021, high = -0.0007, level = 0.95, method = "tango" },
     goal = { kind = "noninferiority", margin = 0.01, alpha = 0.05 },
     clauses = {
-      { name = "completes", kind = "implicit", mode = "hard", both = 0, baseline_only = 0, candidate_only = 1 },
-      { name = "sorted", kind = "property", mode = "hard", both = 0, baseline_only = 0, candidate_only = 11 },
-      { name = "short", kind = "property", mode = "soft", both = 3, baseline_only = 0, candidate_only = 0 },
-      { name = "permute", kind = "relation", mode = "absolute", both = 0, baseline_only = 0, candidate_only = 0 },
+      { name = "completes", kind = "implicit", mode = "hard", both = 0, baseline_only = 0, candidate_only = 1,
+        p = 0.5, p_adjusted = core.null, regressed = false },
+      { name = "sorted", kind = "property", mode = "hard", both = 0, baseline_only = 0, candidate_only = 11,
+        p = 0.00048828125, p_adjusted = core.null, regressed = false },
+      { name = "short", kind = "property", mode = "soft", both = 3, baseline_only = 0, candidate_only = 0,
+        p = 1, p_adjusted = core.null, regressed = false },
+      { name = "permute", kind = "relation", mode = "absolute", both = 0, baseline_only = 0, candidate_only = 0,
+        p = 1, p_adjusted = 1, regressed = false },
     },
     violations = {
       { case = 4, role = "baseline", clause = "short", message = core.null, input = "{1}, 1", output = "{}", input2 = core.null,

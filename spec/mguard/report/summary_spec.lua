@@ -79,6 +79,14 @@ Notes
     assert.same({ "6", "2", "1" }, cases)
   end)
 
+  it("names the relations that regressed", function()
+    local r = sample()
+    assert.is_nil(summary.text(r):find("regressed", 1, true))
+    local c = r.clauses[4]
+    c.candidate_only, c.p, c.p_adjusted, c.regressed = 12, 0.0002, 0.00123, true
+    assert.matches("  relation permute regressed (corrected p 0.0012)\n", summary.text(r), 1, true)
+  end)
+
   it("is short where all is well", function()
     local r = sample()
     r.verdict, r.violations, r.labels, r.notes = "adopt", core.array {}, core.object {}, core.array {}
