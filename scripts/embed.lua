@@ -1,5 +1,5 @@
--- embed.lua - writes a C file that holds the Lua modules named as arguments, compiled (with their line numbers) by the Lua that the program is linked with:
--- every executor loads them, and parsing was most of its start.
+-- embed.lua - writes a C file that holds the Lua modules named as arguments, compiled (line numbers kept) by the Lua
+-- that the program is linked with: every executor loads them, and parsing was most of its start.
 -- lua/mguard/init.lua becomes module "mguard", lua/mguard/report/json.lua becomes "mguard.report.json".
 local out = { '#include "script/embedded.h"\n\n' }
 local rows = {}

@@ -227,6 +227,51 @@ describe("outcomes", function()
     assert.is_true(got.report.pairs.neither > 0)
   end)
 
+  it("do not depend on clause functions that change what they get", function()
+    support.write(dir, "vandal.lua", [[
+      local mg = require "mguard"
+      local function spoil(t)
+        if type(t) ~= "table" then return end
+        for i = #t, 1, -1 do t[i] = nil end
+        t.spoilt = true
+        setmetatable(t, { __index = function() return 1 end })
+      end
+      local function intact(list) return list.spoilt == nil and getmetatable(list) == nil and (#list == 0 or list[1] ~= nil) end
+      return mg.plan {
+        checks = mg.checks {
+          generate = function(g) return g:list(g.string, 5), g.case end,
+          properties = {
+            mg.property { "spoils arguments", check = function(_, list) spoil(list) return true end,
+              given = function(list, case) if case >= 30 then spoil(list) end return true end },
+            mg.property { "arguments are intact", check = function(_, list) return intact(list) end },
+            mg.property { "spoils the output", check = function(out) spoil(out) return true end },
+            mg.property { "output is intact", check = function(out, list) return intact(out) and #out == #list end },
+          },
+          relations = {
+            mg.relation { "spoils all", transform = function(_, list, case) list[#list + 1] = "x" return list, case end,
+              expect = function(out, out2, args, args2)
+                local fine = intact(out) and intact(out2) and #out2 == #out + 1 and intact(args[1]) and intact(args2[1])
+                spoil(out) spoil(out2) spoil(args[1]) spoil(args2[1])
+                return fine
+              end },
+            mg.relation { "sees nothing of it", transform = function(_, list, case) return list, case end },
+          },
+        },
+        baseline = function(list) return list end,
+        candidate = function(list) local copy = { table.unpack(list) } spoil(list) return copy end,
+        cases = 60, goal = mg.goal.noninferiority(0.2),
+      }]])
+    local digests = {}
+    for workers = 1, 2 do
+      local got = support.run(dir, "vandal.lua", "--quiet --workers " .. workers)
+      assert.are.equal(0, got.code, got.out .. got.err)
+      assert.are.equal(60, got.report.outcomes.baseline.pass)
+      assert.are.equal(60, got.report.outcomes.candidate.pass)
+      digests[workers] = got.report.outcome_digest
+    end
+    assert.are.equal(digests[1], digests[2])
+  end)
+
   it("of one implementation alone are judged by its pass rate", function()
     local plan = [[
       local mg = require "mguard"
