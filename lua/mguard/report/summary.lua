@@ -239,7 +239,8 @@ end
 local function delivery(report, out)
   local d = report.delivery
   if not present(d) then return end
-  local parts = { ("  %s: %s tasks, %s workers"):format(tostring(d.backend), grouped(d.tasks or 0), grouped(d.workers or 0)) }
+  local function counted(n, what) return ("%s %s%s"):format(grouped(n or 0), what, n == 1 and "" or "s") end
+  local parts = { ("  %s: %s, %s"):format(tostring(d.backend), counted(d.tasks, "task"), counted(d.workers, "worker")) }
   for _, item in ipairs { { "requeued", "requeued" }, { "repeats_dropped", "repeats dropped" },
     { "dead_lettered", "dead letters" }, { "reconnects", "reconnects" } } do
     if (d[item[1]] or 0) > 0 then parts[#parts + 1] = ("%s %s"):format(grouped(d[item[1]]), item[2]) end
