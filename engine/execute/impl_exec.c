@@ -15,11 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TAIL_BYTES 2048u         /* of stderr that are kept */
-#define READ_BYTES (64u << 10)   /* one read of stdout */
+#define TAIL_BYTES 2048u             /* of stderr that are kept */
+#define READ_BYTES (64u << 10)       /* one read of stdout */
 #define ANSWER_KEEP_BYTES (4u << 20) /* a longer answer's memory is given back */
-#define LAST_WORDS_MS 100        /* how long a child that closed its output, or is asked to leave, may take to exit */
-#define NO_PIDFD_SLICE_MS 10     /* how often an exit is looked for where the kernel has no pidfd */
+#define LAST_WORDS_MS 100            /* how long a child that closed its output, or is asked to leave, may take to exit */
+#define NO_PIDFD_SLICE_MS 10         /* how often an exit is looked for where the kernel has no pidfd */
 
 struct mg_child {
   char **argv, **env;
@@ -28,10 +28,10 @@ struct mg_child {
   uint32_t memory_mb;
   _Atomic int32_t *group;
 
-  pid_t pid;              /* 0: none runs */
-  int pidfd;              /* -1 on kernels without */
-  int in, out, err;       /* our ends, not blocking; -1 once closed */
-  uint64_t answered;      /* by this process */
+  pid_t pid;         /* 0: none runs */
+  int pidfd;         /* -1 on kernels without */
+  int in, out, err;  /* our ends, not blocking; -1 once closed */
+  uint64_t answered; /* by this process */
   mg_buf answer;
   uint8_t tail[TAIL_BYTES]; /* the end of this call's stderr */
   size_t tail_len;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PACK_NS 20e6            /* estimated work of several tasks in one RUN */
+#define PACK_NS 20e6 /* estimated work of several tasks in one RUN */
 #define PACK_BYTES (16u << 20)
 #define FAILING_DEATHS 5
 #define RESTART_FIRST_MS 50
 #define RESTART_MOST_MS 30000
-#define CLOSE_MS 1000           /* for teardown */
+#define CLOSE_MS 1000 /* for teardown */
 #define START_WATCH_MS 50
 
 /* --- jobs in and out ----------------------------------------------------------------------------------------------------- */
@@ -341,10 +341,8 @@ static void put_text(mg_buf *b, uint8_t format32, const void *data, size_t len) 
 
 static mg_err start(mg_seat *s, mg_error *e) {
   mg_pool *p = s->pool;
-  mg_proc_config config = {.program = p->config.program,
-                           .show_output = p->config.show_output,
-                           .events = {.frame = on_frame, .gone = on_gone, .freed = on_freed},
-                           .owner = s};
+  mg_proc_config config = {
+      .program = p->config.program, .show_output = p->config.show_output, .events = {.frame = on_frame, .gone = on_gone, .freed = on_freed}, .owner = s};
   s->killed = false;
   s->said[0] = '\0';
   mg_err rc = mg_proc_start(&s->proc, p->loop, &config, e);
@@ -388,8 +386,7 @@ mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config,
     memcpy((uint8_t *)(uintptr_t)p->config.overrides.data, config->overrides.data, config->overrides.len);
   }
   p->seats = calloc((size_t)config->executors, sizeof *p->seats);
-  bool no_memory = p->config.program == NULL || p->config.script == NULL || p->seats == NULL ||
-                   (config->overrides.len > 0 && p->config.overrides.data == NULL);
+  bool no_memory = p->config.program == NULL || p->config.script == NULL || p->seats == NULL || (config->overrides.len > 0 && p->config.overrides.data == NULL);
   p->watch.data = p->child_died.data = p;
   (void)uv_timer_init(loop, &p->watch);
   int failed = uv_signal_init(loop, &p->child_died);

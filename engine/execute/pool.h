@@ -23,12 +23,12 @@ typedef struct mg_pool_events {
 } mg_pool_events;
 
 typedef struct mg_pool_config {
-  const char *program;   /* path of mguard itself: "program __executor SOCKET SLOT" */
-  const char *script;    /* path of checks or plan */
-  mg_slice overrides;    /* MessagePack map of the command line's overrides, empty for none */
-  int executors;         /* >= 1 */
+  const char *program;      /* path of mguard itself: "program __executor SOCKET SLOT" */
+  const char *script;       /* path of checks or plan */
+  mg_slice overrides;       /* MessagePack map of the command line's overrides, empty for none */
+  int executors;            /* >= 1 */
   uint32_t load_timeout_ms; /* for loading scripts and setup() */
-  bool show_output;      /* executors' stdout and stderr reach ours; else /dev/null (stdout) */
+  bool show_output;         /* executors' stdout and stderr reach ours; else /dev/null (stdout) */
   mg_pool_events events;
   void *owner;
 } mg_pool_config;
@@ -44,10 +44,10 @@ void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)
  * for each, finished for none. */
 void mg_pool_cancel(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun), void (*dropped)(void *owner, void *task_owner));
 int mg_pool_executors_up(const mg_pool *p);
-int mg_pool_idle(const mg_pool *p);      /* executors without work */
+int mg_pool_idle(const mg_pool *p);       /* executors without work */
 size_t mg_pool_waiting(const mg_pool *p); /* tasks not begun */
 uint32_t mg_pool_restarts(const mg_pool *p);
-bool mg_pool_failing(const mg_pool *p);  /* since `failing`, until an executor gets something done again */
+bool mg_pool_failing(const mg_pool *p); /* since `failing`, until an executor gets something done again */
 /* Executor time of a case by what was seen lately, in ns; 0: nothing was seen yet. */
 double mg_pool_case_ns(const mg_pool *p);
 /* Whether task_owner is being run, and at which case and role (the baseline also where the case is still being generated). */

@@ -20,12 +20,12 @@ static uint8_t baseline_of(const mg_bundle *b, const mg_slot *s, const mg_job *j
 static bool wanted(const mg_bundle *b, const mg_record *r, bool running, bool baseline_done, bool labels) {
   bool before = is_resumed_case(b, r->index);
   switch (r->kind) {
-    case MG_RECORD_FAILED:
-    case MG_RECORD_VIOLATION:
-      if (r->role == MG_BASELINE && before) return false;
-      return !running || (r->role == MG_BASELINE && baseline_done);
-    case MG_RECORD_LABEL: return !before && (!running || labels);
-    default: return true;
+  case MG_RECORD_FAILED:
+  case MG_RECORD_VIOLATION:
+    if (r->role == MG_BASELINE && before) return false;
+    return !running || (r->role == MG_BASELINE && baseline_done);
+  case MG_RECORD_LABEL: return !before && (!running || labels);
+  default: return true;
   }
 }
 

@@ -13,8 +13,8 @@ typedef enum mg_seat_state {
   MG_SEAT_DOWN = 0, /* no process; another is started at restart_at */
   MG_SEAT_STARTING, /* loads the script */
   MG_SEAT_IDLE,
-  MG_SEAT_BUSY,     /* runs its bundle */
-  MG_SEAT_LOCKED    /* no process, and none will be started */
+  MG_SEAT_BUSY,  /* runs its bundle */
+  MG_SEAT_LOCKED /* no process, and none will be started */
 } mg_seat_state;
 
 /* A place for one executor process. */
@@ -24,12 +24,12 @@ typedef struct mg_seat {
   mg_seat_state state;
   mg_bundle *bundle;
   mg_ms restart_at;
-  char said[512];    /* what it said was wrong before it died, or what it was killed for; "" */
+  char said[512]; /* what it said was wrong before it died, or what it was killed for; "" */
 
   /* The watchdog's view of the running phase. */
   uint64_t seen_seq;
-  mg_ms since;       /* when the phase was first seen, moved on by gaps */
-  bool overlapped;   /* a gap fell into it: running out of time now proves nothing */
+  mg_ms since;        /* when the phase was first seen, moved on by gaps */
+  bool overlapped;    /* a gap fell into it: running out of time now proves nothing */
   mg_ms signalled_at; /* 0: not yet */
   bool killed;
   mg_death_kind kill_kind;
@@ -45,10 +45,10 @@ struct mg_pool {
 
   uv_timer_t watch;
   uv_signal_t child_died;
-  int open_handles;     /* of the pool itself and its processes */
-  bool signal_ok;       /* child_died is a handle */
+  int open_handles; /* of the pool itself and its processes */
+  bool signal_ok;   /* child_died is a handle */
   bool watching;
-  uint64_t watch_ms;    /* period */
+  uint64_t watch_ms; /* period */
   mg_ms last_tick;
 
   bool told_ready, up_once, closing, failing;
@@ -56,9 +56,9 @@ struct mg_pool {
   void (*closed)(void *owner);
   uint8_t fingerprint[32];
   uint32_t restarts;
-  int deaths_in_row;    /* without anything done between them */
-  int runs_in_row;      /* of these, RUNs that ended with no case to blame */
-  double case_ns;       /* moving mean */
+  int deaths_in_row; /* without anything done between them */
+  int runs_in_row;   /* of these, RUNs that ended with no case to blame */
+  double case_ns;    /* moving mean */
 };
 
 /* Has the watchdog look every period_ms, or oftener. */

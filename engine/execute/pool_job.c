@@ -40,9 +40,9 @@ void mg_job_free(mg_job *j) {
 
 bool mg_job_goes_with(const mg_job *first, const mg_job *more) {
   const mg_task *a = &first->task, *b = &more->task;
-  return more->done == 0 && more->role == MG_BASELINE && a->kind == b->kind && a->case_timeout_ms == b->case_timeout_ms &&
-         a->memory_mb == b->memory_mb && a->seed == b->seed && strcmp(a->run, b->run) == 0 && strcmp(a->baseline, b->baseline) == 0 &&
-         strcmp(a->candidate, b->candidate) == 0 && memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
+  return more->done == 0 && more->role == MG_BASELINE && a->kind == b->kind && a->case_timeout_ms == b->case_timeout_ms && a->memory_mb == b->memory_mb &&
+         a->seed == b->seed && strcmp(a->run, b->run) == 0 && strcmp(a->baseline, b->baseline) == 0 && strcmp(a->candidate, b->candidate) == 0 &&
+         memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
 }
 
 /* Room for one more in two arrays side by side. */
@@ -106,24 +106,24 @@ static void take_label(mg_job *j, mg_slice name) {
 
 void mg_job_take(mg_job *j, const mg_record *r, uint32_t index) {
   switch (r->kind) {
-    case MG_RECORD_FAILED: mg_job_fail(j, index, r->role, r->mask); break;
-    case MG_RECORD_VIOLATION: take_violation(j, r, index); break;
-    case MG_RECORD_LABEL:
-      if (r->text.len > 0) take_label(j, r->text);
-      break;
-    case MG_RECORD_FAULT:
-      mg_buf_clear(&j->fault);
-      mg_buf_put(&j->fault, r->text.data, r->text.len);
-      if (j->fault.len == 0) mg_buf_puts(&j->fault, "the checks are at fault");
-      break;
-    case MG_RECORD_TIME:
-      j->role_ns[MG_BASELINE] += r->ns[MG_BASELINE];
-      j->role_ns[MG_CANDIDATE] += r->ns[MG_CANDIDATE];
-      break;
-    case MG_RECORD_DIGEST:
-      j->has_digest = !j->resumed && index == j->task.count - 1;
-      j->digest = r->digest;
-      break;
+  case MG_RECORD_FAILED: mg_job_fail(j, index, r->role, r->mask); break;
+  case MG_RECORD_VIOLATION: take_violation(j, r, index); break;
+  case MG_RECORD_LABEL:
+    if (r->text.len > 0) take_label(j, r->text);
+    break;
+  case MG_RECORD_FAULT:
+    mg_buf_clear(&j->fault);
+    mg_buf_put(&j->fault, r->text.data, r->text.len);
+    if (j->fault.len == 0) mg_buf_puts(&j->fault, "the checks are at fault");
+    break;
+  case MG_RECORD_TIME:
+    j->role_ns[MG_BASELINE] += r->ns[MG_BASELINE];
+    j->role_ns[MG_CANDIDATE] += r->ns[MG_CANDIDATE];
+    break;
+  case MG_RECORD_DIGEST:
+    j->has_digest = !j->resumed && index == j->task.count - 1;
+    j->digest = r->digest;
+    break;
   }
 }
 

@@ -17,22 +17,22 @@ typedef struct mg_job {
   mg_buf bytes;        /* as it goes to the executor */
   void *owner;
 
-  bool dropped;        /* nobody wants its result */
-  bool begun;          /* an executor was given it */
-  bool resumed;        /* was begun more than once: its digest is the coordinator's to compute */
-  uint32_t done;       /* cases whose outcomes stand */
-  mg_role role;        /* where case `done` goes on; the candidate: its baseline, its labels and their records are here already */
+  bool dropped;             /* nobody wants its result */
+  bool begun;               /* an executor was given it */
+  bool resumed;             /* was begun more than once: its digest is the coordinator's to compute */
+  uint32_t done;            /* cases whose outcomes stand */
+  mg_role role;             /* where case `done` goes on; the candidate: its baseline, its labels and their records are here already */
   uint8_t baseline_outcome; /* role is the candidate: the baseline's outcome */
-  uint64_t last_case;  /* the case that ran last, by the slot */
+  uint64_t last_case;       /* the case that ran last, by the slot */
 
-  uint8_t *outcomes;   /* task.count bytes as in mg_result */
+  uint8_t *outcomes; /* task.count bytes as in mg_result */
   mg_failed *failed;
   size_t failed_count, failed_cap;
   mg_violation *violations; /* texts: only their lengths, the bytes stand in text from violation_at on, one after another */
   size_t *violation_at;
   size_t violation_count, violation_cap;
   uint32_t completes_count[MG_ROLES]; /* violations of `completes` */
-  mg_label *labels; /* names likewise */
+  mg_label *labels;                   /* names likewise */
   size_t *label_at;
   size_t label_count, label_cap;
   mg_buf text;
@@ -55,7 +55,7 @@ void mg_job_fail(mg_job *j, uint32_t index, mg_role role, mg_clause_mask mask);
 void mg_job_result(mg_job *j, mg_result *r);
 
 typedef struct mg_bundle {
-  mg_job **jobs; /* owned array; the jobs too until mg_bundle_free */
+  mg_job **jobs;  /* owned array; the jobs too until mg_bundle_free */
   uint32_t *base; /* index of each job's first case */
   int count, cap;
   uint32_t cases;     /* of all jobs */

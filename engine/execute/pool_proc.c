@@ -20,8 +20,8 @@ struct mg_proc {
   mg_slot *slot; /* NULL: gone */
   uv_pipe_t pipe;
   bool reading;
-  bool asked;     /* to leave */
-  mg_ms ended_ms; /* when its end of the socket was seen; 0: open */
+  bool asked;        /* to leave */
+  mg_ms ended_ms;    /* when its end of the socket was seen; 0: open */
   const char *wrong; /* it broke the protocol, and was killed for that */
   mg_buf in;
   size_t in_taken;

@@ -31,9 +31,9 @@ mg_err mg_proc_start(mg_proc **out, uv_loop_t *loop, const mg_proc_config *confi
 mg_slot *mg_proc_slot(mg_proc *p);
 /* MG_NOMEM; a process that reads no more is found out by its death. */
 mg_err mg_proc_send(mg_proc *p, mg_frame_type type, mg_slice body, mg_error *e);
-void mg_proc_signal(mg_proc *p);       /* SIGUSR1 */
-void mg_proc_kill(mg_proc *p);         /* SIGKILL to it and the groups in its slot; gone follows */
-void mg_proc_hang_up(mg_proc *p);      /* asks it to leave: it reads the end of its socket */
+void mg_proc_signal(mg_proc *p);  /* SIGUSR1 */
+void mg_proc_kill(mg_proc *p);    /* SIGKILL to it and the groups in its slot; gone follows */
+void mg_proc_hang_up(mg_proc *p); /* asks it to leave: it reads the end of its socket */
 /* To be called on SIGCHLD, and now and then: calls gone where it has died. */
 void mg_proc_reap(mg_proc *p);
 

@@ -41,27 +41,27 @@ bool mg_record_next(mg_slice *rest, mg_record *out) {
   out->index = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "index");
   if (mg_reader_ok(&r) && count != elements[out->kind]) mg_reader_fail(&r, "record", "as many elements as its kind has");
   switch (out->kind) {
-    case MG_RECORD_FAILED:
-      out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
-      out->mask = mg_read_uint(&r, 0, UINT64_MAX, "mask");
-      break;
-    case MG_RECORD_VIOLATION:
-      out->case_number = mg_read_uint(&r, 0, UINT64_MAX, "case");
-      out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
-      out->clause = (uint8_t)mg_read_uint(&r, 0, MG_MAX_CLAUSES, "clause");
-      out->text = read_text(&r);
-      for (int i = 0; i < 4; i++) out->values[i] = read_text(&r);
-      break;
-    case MG_RECORD_LABEL:
-    case MG_RECORD_FAULT: out->text = read_text(&r); break;
-    case MG_RECORD_TIME:
-      out->ns[MG_BASELINE] = mg_read_uint(&r, 0, UINT64_MAX, "time");
-      out->ns[MG_CANDIDATE] = mg_read_uint(&r, 0, UINT64_MAX, "time");
-      break;
-    case MG_RECORD_DIGEST:
-      out->digest.low = mg_read_uint(&r, 0, UINT64_MAX, "digest");
-      out->digest.high = mg_read_uint(&r, 0, UINT64_MAX, "digest");
-      break;
+  case MG_RECORD_FAILED:
+    out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
+    out->mask = mg_read_uint(&r, 0, UINT64_MAX, "mask");
+    break;
+  case MG_RECORD_VIOLATION:
+    out->case_number = mg_read_uint(&r, 0, UINT64_MAX, "case");
+    out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
+    out->clause = (uint8_t)mg_read_uint(&r, 0, MG_MAX_CLAUSES, "clause");
+    out->text = read_text(&r);
+    for (int i = 0; i < 4; i++) out->values[i] = read_text(&r);
+    break;
+  case MG_RECORD_LABEL:
+  case MG_RECORD_FAULT: out->text = read_text(&r); break;
+  case MG_RECORD_TIME:
+    out->ns[MG_BASELINE] = mg_read_uint(&r, 0, UINT64_MAX, "time");
+    out->ns[MG_CANDIDATE] = mg_read_uint(&r, 0, UINT64_MAX, "time");
+    break;
+  case MG_RECORD_DIGEST:
+    out->digest.low = mg_read_uint(&r, 0, UINT64_MAX, "digest");
+    out->digest.high = mg_read_uint(&r, 0, UINT64_MAX, "digest");
+    break;
   }
   if (!mg_reader_ok(&r)) return false;
   *rest = (mg_slice){r.at, mg_reader_left(&r)};

@@ -12,14 +12,14 @@ typedef enum mg_record_kind { MG_RECORD_FAILED = 0, MG_RECORD_VIOLATION, MG_RECO
 
 typedef struct mg_record {
   mg_record_kind kind;
-  uint32_t index;           /* in the RUN */
-  mg_role role;             /* failed, violation */
-  mg_clause_mask mask;      /* failed */
-  uint64_t case_number;     /* violation */
-  uint8_t clause;           /* violation */
-  mg_slice text;            /* violation: message; label: name; fault: text */
-  mg_slice values[4];       /* violation: input, output, input2, output2 */
-  uint64_t ns[MG_ROLES];    /* time */
+  uint32_t index;        /* in the RUN */
+  mg_role role;          /* failed, violation */
+  mg_clause_mask mask;   /* failed */
+  uint64_t case_number;  /* violation */
+  uint8_t clause;        /* violation */
+  mg_slice text;         /* violation: message; label: name; fault: text */
+  mg_slice values[4];    /* violation: input, output, input2, output2 */
+  uint64_t ns[MG_ROLES]; /* time */
   mg_digest digest;
 } mg_record;
 

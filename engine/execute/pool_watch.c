@@ -62,7 +62,8 @@ static void look_at(mg_seat *s, mg_ms now, mg_ms gap) {
     s->signalled_at = now;
     mg_proc_signal(s->proc);
   } else {
-    (void)snprintf(s->said, sizeof s->said, "%s %s did not end within %u ms", phase == MG_PHASE_LOAD ? "loading" : "an executor of", s->pool->config.script, limit_ms);
+    (void)snprintf(s->said, sizeof s->said, "%s %s did not end within %u ms", phase == MG_PHASE_LOAD ? "loading" : "an executor of", s->pool->config.script,
+                   limit_ms);
     end_seat(s, MG_DEATH_HUNG, seq);
   }
 }

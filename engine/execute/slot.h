@@ -21,17 +21,17 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define MG_SLOT_CASES 65536u          /* most cases of one RUN */
-#define MG_SLOT_ARENA_BYTES (4u << 20) /* records of failures */
+#define MG_SLOT_CASES 65536u            /* most cases of one RUN */
+#define MG_SLOT_ARENA_BYTES (4u << 20)  /* records of failures */
 #define MG_SLOT_RECORD_MAX (256u << 10) /* the executor stops short when less than this is left */
 
 typedef enum mg_frame_type { MG_FRAME_SETUP = 1, MG_FRAME_RUN, MG_FRAME_READY, MG_FRAME_FAULT, MG_FRAME_DONE, MG_FRAME_REFUSED } mg_frame_type;
 
 typedef enum mg_phase {
-  MG_PHASE_IDLE = 0,  /* waits for a command: no clock runs */
-  MG_PHASE_LOAD,      /* loading scripts, setup() */
-  MG_PHASE_GENERATE,  /* generator and transforms: a hang or crash here is a fault of the checks */
-  MG_PHASE_BASELINE,  /* all calls of the role, with their clauses */
+  MG_PHASE_IDLE = 0, /* waits for a command: no clock runs */
+  MG_PHASE_LOAD,     /* loading scripts, setup() */
+  MG_PHASE_GENERATE, /* generator and transforms: a hang or crash here is a fault of the checks */
+  MG_PHASE_BASELINE, /* all calls of the role, with their clauses */
   MG_PHASE_CANDIDATE
 } mg_phase;
 
@@ -47,11 +47,11 @@ typedef struct mg_slot {
   _Atomic uint32_t phase;
   _Atomic uint32_t index;
   _Atomic uint64_t case_number;
-  _Atomic uint64_t kill_seq; /* the parent asks that phase to end: SIGUSR1 is void unless seq equals it */
+  _Atomic uint64_t kill_seq;        /* the parent asks that phase to end: SIGUSR1 is void unless seq equals it */
   _Atomic int32_t groups[MG_ROLES]; /* process groups of kept children, 0 where none: the parent kills them with the executor */
   _Atomic uint32_t done;            /* cases whose outcomes stand */
   _Atomic uint32_t arena_used;
-  _Atomic uint32_t baseline_done;   /* 1: outcomes[0][index] of the running case stands, candidate still to come */
+  _Atomic uint32_t baseline_done; /* 1: outcomes[0][index] of the running case stands, candidate still to come */
   uint8_t outcomes[MG_ROLES][MG_SLOT_CASES];
   uint8_t arena[MG_SLOT_ARENA_BYTES];
 } mg_slot;

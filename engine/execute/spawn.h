@@ -12,11 +12,11 @@
 #define MG_SPAWN_FDS 5
 
 typedef struct mg_spawn {
-  char *const *argv;    /* NULL ended; argv[0] is looked up in PATH */
-  char *const *env;     /* the whole environment, NULL ended; NULL: ours */
-  const char *cwd;      /* NULL: ours */
+  char *const *argv;     /* NULL ended; argv[0] is looked up in PATH */
+  char *const *env;      /* the whole environment, NULL ended; NULL: ours */
+  const char *cwd;       /* NULL: ours */
   int fds[MG_SPAWN_FDS]; /* fds[i] becomes the child's descriptor i; -1: /dev/null for 0 to 2, else closed. All others are closed */
-  uint32_t memory_mb;   /* RLIMIT_AS; 0: as ours */
+  uint32_t memory_mb;    /* RLIMIT_AS; 0: as ours */
 } mg_spawn;
 
 /* Signals are reset and unblocked in the child, no core is dumped, and its group's id is *pid. MG_FATAL: it cannot be started; the text names argv[0] or cwd. */

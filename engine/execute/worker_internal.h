@@ -8,7 +8,7 @@
 
 /* A task by its token in the link: fetched -> in the pool -> settling (its result, or its return, was given to the link) -> settled, and then it is gone. */
 typedef struct mg_kept {
-  struct mg_kept *next_same; /* of the same bucket */
+  struct mg_kept *next_same;   /* of the same bucket */
   struct mg_kept *next, *prev; /* of all, oldest first */
   uint64_t token;
   uint64_t last_case; /* begun: the case and role that ran when it was last looked at */
@@ -33,11 +33,11 @@ void mg_kept_remove(mg_kept_table *t, mg_kept *k); /* frees k */
 /* What a worker remembers of runs. The oldest are forgotten. */
 typedef struct mg_run_memory {
   char run[MG_RUN_MAX + 1];
-  uint32_t epoch;     /* highest seen in its tasks */
-  bool over;          /* tasks up to epoch are dropped */
+  uint32_t epoch;           /* highest seen in its tasks */
+  bool over;                /* tasks up to epoch are dropped */
   mg_control_kind ended_as; /* 0: no end was told */
-  mg_ms refuse_ms;    /* delay of the last refusal; 0: none */
-  mg_ms refuse_until; /* when that is over */
+  mg_ms refuse_ms;          /* delay of the last refusal; 0: none */
+  mg_ms refuse_until;       /* when that is over */
 } mg_run_memory;
 
 #define MG_RUN_MEMORIES 256
@@ -57,9 +57,9 @@ mg_ms mg_run_refuse(mg_run_memory *m, mg_ms now);
 
 typedef enum mg_worker_state {
   MG_WORKER_SERVING,
-  MG_WORKER_DRAINING, /* fetches no more, finishes what has begun */
+  MG_WORKER_DRAINING,  /* fetches no more, finishes what has begun */
   MG_WORKER_RETURNING, /* everything is given back; the link still has to say so to the broker */
-  MG_WORKER_LEAVING   /* link and pool are being closed */
+  MG_WORKER_LEAVING    /* link and pool are being closed */
 } mg_worker_state;
 
 struct mg_worker {
@@ -80,22 +80,22 @@ struct mg_worker {
   uint8_t fingerprint[32];
   mg_kept_table kept;
   mg_run_memories runs;
-  mg_ms pause_until;    /* fetches nothing before: executors fail, or what came cannot be run here and the broker keeps no delay */
-  mg_ms failing_ms;     /* length of the last pause for failing executors; 0: they work */
-  double task_ns;       /* moving mean of an executor's time for a task; 0: unknown */
+  mg_ms pause_until; /* fetches nothing before: executors fail, or what came cannot be run here and the broker keeps no delay */
+  mg_ms failing_ms;  /* length of the last pause for failing executors; 0: they work */
+  double task_ns;    /* moving mean of an executor's time for a task; 0: unknown */
 
   mg_buf encoded, beat_bytes;
   mg_beat beat;
   size_t beat_cap;
-  bool beat_changed;    /* tasks came or went since the last one that was sent at once */
+  bool beat_changed; /* tasks came or went since the last one that was sent at once */
   mg_ms beat_sent_ms;
   mg_worker_stats stats;
 };
 
 /* --- worker_tasks.c --- */
-void mg_worker_take(mg_worker *w, const mg_link_event *ev);       /* MG_EV_TASK */
+void mg_worker_take(mg_worker *w, const mg_link_event *ev);                 /* MG_EV_TASK */
 void mg_worker_finished(void *owner, void *task_owner, const mg_result *r); /* of the pool */
-void mg_worker_settled(mg_worker *w, const mg_link_event *ev);    /* MG_EV_SETTLED */
+void mg_worker_settled(mg_worker *w, const mg_link_event *ev);              /* MG_EV_SETTLED */
 void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev);
 void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind);
 void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms); /* what no executor has begun */

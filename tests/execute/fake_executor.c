@@ -176,7 +176,8 @@ static void run_role(const mg_task *t, uint64_t case_number, uint32_t index, mg_
   bool fails = role == MG_BASELINE ? case_number % 10 == 3 : case_number % 7 == 0;
   if (fails) { /* before the order: a death must take these back */
     put_record(0, index, "%d%u", (int)role, role == MG_BASELINE ? 2u : 4u);
-    put_record(1, index, "%u%d%d%s%s%s%s%s", (unsigned)case_number, (int)role, role == MG_BASELINE ? 1 : 2, "not so", "in", role == MG_BASELINE ? "old" : "new", "", "");
+    put_record(1, index, "%u%d%d%s%s%s%s%s", (unsigned)case_number, (int)role, role == MG_BASELINE ? 1 : 2, "not so", "in", role == MG_BASELINE ? "old" : "new",
+               "", "");
     o = MG_FAIL;
   }
   if (obey(t->candidate, case_number, index, role == MG_BASELINE ? 'b' : 'c')) {

@@ -31,50 +31,46 @@ typedef struct world {
 static char self[4096], folder[64];
 
 static const char *const FILES[][2] = {
-    {"checks.lua",
-     "local mg = require 'mguard'\n"
-     "return mg.checks { name = 'bad', generate = function(g) g:label('case') return g.case end,\n"
-     "  properties = { mg.property { 'double', check = function(out, n) return out == 2 * n end } },\n"
-     "  relations = { mg.relation { 'twice', transform = function(g, n) return n end, expect = 'equal' } },\n"
-     "  implementations = { good = mg.lua 'good.lua', bad = mg.lua 'bad.lua',\n"
-     "    python = mg.exec { '/usr/bin/python3', 'kept.py' }, once = mg.exec { '/usr/bin/python3', 'once.py', once = true } } }\n"},
+    {"checks.lua", "local mg = require 'mguard'\n"
+                   "return mg.checks { name = 'bad', generate = function(g) g:label('case') return g.case end,\n"
+                   "  properties = { mg.property { 'double', check = function(out, n) return out == 2 * n end } },\n"
+                   "  relations = { mg.relation { 'twice', transform = function(g, n) return n end, expect = 'equal' } },\n"
+                   "  implementations = { good = mg.lua 'good.lua', bad = mg.lua 'bad.lua',\n"
+                   "    python = mg.exec { '/usr/bin/python3', 'kept.py' }, once = mg.exec { '/usr/bin/python3', 'once.py', once = true } } }\n"},
     {"good.lua", "return function(n) return 2 * n end\n"},
-    {"bad.lua",
-     "local bad = {\n"
-     "  [3] = function() os.execute('kill -SEGV $PPID') while true do end end,\n"
-     "  [5] = function() os.exit(0) end,\n"
-     "  [7] = function() while true do end end,\n"
-     "  [9] = function() return (('a'):rep(200)):find(('.-'):rep(30) .. 'b') end,\n"
-     "  [11] = function() local t, k = {}, ('x'):rep(1000) while true do t[#t + 1] = k:rep(50) .. #t end end,\n"
-     "  [13] = function(n) table.sort = nil getmetatable('').__index = nil tostring = nil pairs = nil return 2 * n end,\n"
-     "  [15] = function() coroutine.wrap(function() while true do end end)() end,\n"
-     "  [17] = function() xpcall(error, function() while true do end end) end,\n"
-     "  [19] = function(n) setmetatable({}, { __gc = function() while true do end end }) collectgarbage() return 2 * n end,\n"
-     "  [21] = function() error('boom') end,\n"
-     "  [23] = function() return 1 end,\n"
-     "  [25] = function() while true do pcall(error) end end,\n"
-     "  [27] = function() os.execute('kill -KILL $PPID') while true do end end,\n"
-     "  [29] = function() error(setmetatable({}, { __tostring = function() while true do end end })) end,\n"
-     "}\n"
-     "return function(n) local f = bad[n] if f then return f(n) end return 2 * n end\n"},
-    {"kept.py",
-     "import json, os, signal, sys, time\n"
-     "for line in sys.stdin:\n"
-     "  n = json.loads(line)[0]\n"
-     "  if n == 3: os.kill(os.getpid(), signal.SIGSEGV)\n"
-     "  if n == 5: sys.exit(3)\n"
-     "  if n == 7: time.sleep(1000)\n"
-     "  if n == 9: print('this is no JSON', flush=True); continue\n"
-     "  if n == 11: os.close(1); time.sleep(1000)\n"
-     "  if n == 13: sys.stdout.write('1\\n2\\n'); sys.stdout.flush(); continue\n"
-     "  if n == 15: sys.stdout.buffer.write(b'\\xff\\x00\\n'); sys.stdout.flush(); continue\n"
-     "  print(json.dumps({'result': 2 * n}), flush=True)\n"
-     "  if n == 17: os.kill(os.getpid(), signal.SIGSEGV)\n"},
-    {"once.py",
-     "import json, sys\n"
-     "n = json.load(sys.stdin)[0]\n"
-     "if n == 3: sys.exit(3)\n"
-     "print(json.dumps(2 * n))\n"},
+    {"bad.lua", "local bad = {\n"
+                "  [3] = function() os.execute('kill -SEGV $PPID') while true do end end,\n"
+                "  [5] = function() os.exit(0) end,\n"
+                "  [7] = function() while true do end end,\n"
+                "  [9] = function() return (('a'):rep(200)):find(('.-'):rep(30) .. 'b') end,\n"
+                "  [11] = function() local t, k = {}, ('x'):rep(1000) while true do t[#t + 1] = k:rep(50) .. #t end end,\n"
+                "  [13] = function(n) table.sort = nil getmetatable('').__index = nil tostring = nil pairs = nil return 2 * n end,\n"
+                "  [15] = function() coroutine.wrap(function() while true do end end)() end,\n"
+                "  [17] = function() xpcall(error, function() while true do end end) end,\n"
+                "  [19] = function(n) setmetatable({}, { __gc = function() while true do end end }) collectgarbage() return 2 * n end,\n"
+                "  [21] = function() error('boom') end,\n"
+                "  [23] = function() return 1 end,\n"
+                "  [25] = function() while true do pcall(error) end end,\n"
+                "  [27] = function() os.execute('kill -KILL $PPID') while true do end end,\n"
+                "  [29] = function() error(setmetatable({}, { __tostring = function() while true do end end })) end,\n"
+                "}\n"
+                "return function(n) local f = bad[n] if f then return f(n) end return 2 * n end\n"},
+    {"kept.py", "import json, os, signal, sys, time\n"
+                "for line in sys.stdin:\n"
+                "  n = json.loads(line)[0]\n"
+                "  if n == 3: os.kill(os.getpid(), signal.SIGSEGV)\n"
+                "  if n == 5: sys.exit(3)\n"
+                "  if n == 7: time.sleep(1000)\n"
+                "  if n == 9: print('this is no JSON', flush=True); continue\n"
+                "  if n == 11: os.close(1); time.sleep(1000)\n"
+                "  if n == 13: sys.stdout.write('1\\n2\\n'); sys.stdout.flush(); continue\n"
+                "  if n == 15: sys.stdout.buffer.write(b'\\xff\\x00\\n'); sys.stdout.flush(); continue\n"
+                "  print(json.dumps({'result': 2 * n}), flush=True)\n"
+                "  if n == 17: os.kill(os.getpid(), signal.SIGSEGV)\n"},
+    {"once.py", "import json, sys\n"
+                "n = json.load(sys.stdin)[0]\n"
+                "if n == 3: sys.exit(3)\n"
+                "print(json.dumps(2 * n))\n"},
 };
 
 static void on_ready(void *owner, const char *fault, const uint8_t fingerprint[32]) {
@@ -103,10 +99,10 @@ static void on_finished(void *owner, void *task_owner, const mg_result *r) {
 static void on_closed(void *owner) { ((world *)owner)->closed = true; }
 static void on_late(uv_timer_t *t) { ((world *)t->data)->late = true; }
 
-#define RUN_UNTIL(w, condition)                                         \
-  do {                                                                  \
-    while (!(condition) && !(w)->late) uv_run(&(w)->loop, UV_RUN_ONCE); \
-    assert_true(condition);                                             \
+#define RUN_UNTIL(w, condition)                                                                                                                                \
+  do {                                                                                                                                                         \
+    while (!(condition) && !(w)->late) uv_run(&(w)->loop, UV_RUN_ONCE);                                                                                        \
+    assert_true(condition);                                                                                                                                    \
   } while (0)
 
 static world *open_world(const char *name, int executors) {
@@ -119,7 +115,8 @@ static world *open_world(const char *name, int executors) {
   w->deadline.data = w;
   uv_timer_start(&w->deadline, on_late, 60000, 0);
   uv_unref((uv_handle_t *)&w->deadline);
-  mg_pool_config config = {.program = self, .script = path, .executors = executors, .load_timeout_ms = 20000, .events = {on_ready, on_finished, NULL}, .owner = w};
+  mg_pool_config config = {
+      .program = self, .script = path, .executors = executors, .load_timeout_ms = 20000, .events = {on_ready, on_finished, NULL}, .owner = w};
   assert_int_equal(mg_pool_new(&w->pool, &w->loop, &config, &e), MG_OK);
   RUN_UNTIL(w, w->ready);
   return w;
@@ -188,9 +185,8 @@ static bool says(const mg_result *r, uint32_t index, mg_role role, const char *t
   return false;
 }
 
-static const char *const BAD[32] = {[3] = "crash",    [5] = "crash",    [7] = "timeout",  [9] = "timeout",  [11] = "error",
-                                    [15] = "timeout", [17] = "timeout", [19] = "timeout", [21] = "error",   [23] = "fail",
-                                    [25] = "timeout", [27] = "crash"};
+static const char *const BAD[32] = {[3] = "crash",    [5] = "crash",    [7] = "timeout", [9] = "timeout", [11] = "error",   [15] = "timeout",
+                                    [17] = "timeout", [19] = "timeout", [21] = "error",  [23] = "fail",   [25] = "timeout", [27] = "crash"};
 
 static void lua_that_misbehaves(void **state) {
   (void)state;
@@ -212,7 +208,7 @@ static void lua_that_misbehaves(void **state) {
   assert_true(says(r, 27, MG_CANDIDATE, "killed by signal 9 (SIGKILL)"));
   assert_int_equal(r->label_count, 1);
   assert_int_equal(r->labels[0].count, CASES); /* no case is labelled twice, however often its executor died */
-  r = run(w, "bad", "good", 14, 16); /* the same on the other side */
+  r = run(w, "bad", "good", 14, 16);           /* the same on the other side */
   expect(r, seen, MG_BASELINE);
   expect(r, NULL, MG_CANDIDATE);
   assert_int_equal(r->labels[0].count, 14);

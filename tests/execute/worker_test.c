@@ -135,11 +135,11 @@ static bool read_beat(world *w) {
   return any;
 }
 
-#define RUN_UNTIL(w, condition)                            \
-  do {                                                     \
-    mg_ms until_ = mg_now_ms() + PATIENCE_MS;              \
-    while (!(condition) && mg_now_ms() < until_) step(w);  \
-    assert_true(condition);                                \
+#define RUN_UNTIL(w, condition)                                                                                                                                \
+  do {                                                                                                                                                         \
+    mg_ms until_ = mg_now_ms() + PATIENCE_MS;                                                                                                                  \
+    while (!(condition) && mg_now_ms() < until_) step(w);                                                                                                      \
+    assert_true(condition);                                                                                                                                    \
   } while (0)
 
 static void close_world(world *w) {
@@ -165,7 +165,8 @@ static void close_world(world *w) {
 }
 
 static mg_task task_of(const char *id, uint64_t first, uint32_t count, const char *orders) {
-  mg_task t = {.epoch = 1, .attempt = 1, .first = first, .count = count, .case_timeout_ms = 60000, .memory_mb = 100, .violation_cap = 5, .fingerprint = {1, 2, 3}};
+  mg_task t = {
+      .epoch = 1, .attempt = 1, .first = first, .count = count, .case_timeout_ms = 60000, .memory_mb = 100, .violation_cap = 5, .fingerprint = {1, 2, 3}};
   snprintf(t.run, sizeof t.run, "run");
   snprintf(t.id, sizeof t.id, "%s", id);
   snprintf(t.baseline, sizeof t.baseline, "old");
@@ -522,7 +523,8 @@ static void a_script_that_does_not_load(void **state) {
   uv_loop_init(&none.loop);
   none.options = mg_options_new();
   none.broker = mg_memory_broker_new();
-  mg_worker_config config = {.backend = &mg_memory_backend, .options = none.options, .shared = none.broker, .program = "/no/such/mguard", .script = "x", .executors = 1};
+  mg_worker_config config = {
+      .backend = &mg_memory_backend, .options = none.options, .shared = none.broker, .program = "/no/such/mguard", .script = "x", .executors = 1};
   mg_error e;
   assert_int_equal(mg_worker_start(&none.worker, &none.loop, &config, &e), MG_FATAL);
   uv_run(&none.loop, UV_RUN_DEFAULT);
