@@ -92,7 +92,7 @@ class Broker:
         raise Unsupported("%s: garbage cannot be pushed" % self.name)
 
     def residue(self, run):
-        """Unsettled messages of the run: tasks and results."""
+        """Unsettled messages of the run, tasks and results: {place: count} of places that are not empty."""
         raise Unsupported("%s: what a run left cannot be counted" % self.name)
 
     def dead_letters(self, run):
@@ -274,9 +274,9 @@ class Redis(Broker):
         return gone
 
     def residue(self, run):
-        c = self.client
-        return c("HLEN", self.key("tasks", run)) + c("LLEN", self.key("pending", run)) + c("HLEN", self.key("holders", run)) + \
-            c("ZCARD", self.key("leases", run)) + c("XLEN", self.key("results", run))
+        sizes = (("HLEN", "tasks"), ("LLEN", "pending"), ("HLEN", "holders"), ("ZCARD", "leases"), ("XLEN", "results"))
+        counts = {key: self.client(command, self.key(key, run)) for command, key in sizes}
+        return {key: n for key, n in counts.items() if n > 0}
 
     def dead_letters(self, run):
         return [i.decode() for i in self.client("HKEYS", self.key("dead", run))]

@@ -117,7 +117,7 @@ class RedisSentinel(Group):
         replica = self.add("second", self.data + ["replicaof 127.0.0.1 %d" % master.port])
         self.replicated([replica])
         self.sentinel = self.add("sentinel", ["sentinel monitor queue 127.0.0.1 %d 1" % master.port,
-                                              "sentinel down-after-milliseconds queue 500", "sentinel failover-timeout queue 3000"], True)
+                                              "sentinel down-after-milliseconds queue 2000", "sentinel failover-timeout queue 10000"], True)
         wait_until(lambda: len(self.sentinel.ask("SENTINEL", "REPLICAS", "queue") or []) == 1, 20, "the sentinel knows the replica")
         self.connect()
 

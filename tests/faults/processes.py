@@ -163,6 +163,19 @@ class Stage:
 
         return wait_until(there, seconds, lambda: "%s runs a case; its log ends\n%s" % (worker.name, worker.tail()))
 
+    def retire(self):
+        """The end of a test that went well: workers leave with 0 when asked, and no program has said what a sanitizer says."""
+        left = [p for p in self.programs if p.running()]
+        for p in left:
+            p.signal(signal.SIGTERM)
+        for p in left:
+            code = p.wait(30)
+            assert code == 0, "%s left with %d at the end: %s" % (p.name, code, p.tail())
+        for p in self.programs:
+            said = p.said()
+            for word in ("Sanitizer", "runtime error:"):
+                assert word not in said, "%s: %s" % (p.name, said[max(0, said.find(word) - 300):][:3000])
+
     def close(self):
         for p in self.programs:
             if p.running():

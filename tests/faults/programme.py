@@ -119,7 +119,7 @@ class Context:
     def no_residue(self, coordinator):
         """Nothing of the run is left on the broker once the workers have heard that it is over."""
         run = self.stage.run_id(coordinator)
-        wait_until(lambda: self.broker.residue(run) == 0, 10, lambda: "%d messages of the run are left on the broker" % self.broker.residue(run))
+        wait_until(lambda: not self.broker.residue(run), 10, lambda: "of the run is left on the broker: %r" % self.broker.residue(run))
 
     def proof(self, ok, facts):
         if not ok:

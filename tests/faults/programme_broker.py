@@ -194,14 +194,14 @@ def abandoned(x):
     run_id = x.stage.run_id(first)
     first.kill()
     left = x.broker.residue(run_id)
-    if left == 0:
+    if not left:
         raise TooSoon("the run had left nothing")
     before = len(x.stage.log.read())
     facts = x.check(x.run(queue, cases), cases, names=("slow",))
     assert len(x.stage.log.read()) > before
     for w in workers:
         assert w.running(), "%s ended with its coordinator: %s" % (w.name, w.tail())
-    return "%d messages left by the first run; %s" % (left, facts)
+    return "%r left by the first run; %s" % (left, facts)
 
 
 @fault("SIGTERM of the coordinator in mid-run")

@@ -38,7 +38,9 @@ class Runner:
         seed = self.options.seed + zlib.crc32(name.encode()) % 1000000
         try:
             broker.start()
-            return function(Context(stage, self.references, seed, self.options.full, more_work))
+            text = function(Context(stage, self.references, seed, self.options.full, more_work))
+            stage.retire()
+            return text
         finally:
             stage.close()
 
