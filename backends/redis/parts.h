@@ -60,6 +60,7 @@ void mg_redis_refresh(mg_redis *r, mg_ms until);
 /* tasks.c */
 mg_err mg_redis_publish_tasks(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_redis_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e);
+mg_err mg_redis_publish_dead(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_redis_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 /* settle.c */
 mg_err mg_redis_extend(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);

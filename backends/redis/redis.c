@@ -232,6 +232,7 @@ const mg_backend_ops mg_redis_backend = {
     .nack = mg_redis_nack,
     .dead_letter = mg_redis_dead_letter,
     .forget = redis_forget,
+    .publish_dead = mg_redis_publish_dead,
     .publish_results = mg_redis_publish_results,
     .fetch_results = mg_redis_fetch_results,
     .ack_results = mg_redis_ack_results,

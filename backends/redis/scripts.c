@@ -9,7 +9,7 @@
  * stay exact.
  *
  * A server at maxmemory refuses a script at its first write that needs memory, not at later ones: scripts that must go on
- * there (all but the two that publish) begin with a removal, of nothing if need be. */
+ * there (all but those that publish) begin with a removal, of nothing if need be. */
 static const struct {
   const char *name, *text;
 } helpers[] = {
@@ -204,6 +204,24 @@ static const char bury[] = "local ttl, run = tonumber(ARGV[1]), ARGV[2]\n"
                            "end\n"
                            "return out\n";
 
+/* A task is among the dead letters once, whichever attempt was given up. */
+static const char publish_dead[] = "local ttl, run, now = tonumber(ARGV[1]), ARGV[2], clock()\n"
+                                   "local known, new = {}, 0\n"
+                                   "for _, id in ipairs(call('ZRANGE', dead_order, 0, -1)) do known[task_of(id)] = true end\n"
+                                   "call('EXISTS', runs, dead, why)\n"
+                                   "for i = 3, #ARGV, 3 do\n"
+                                   "  local id = ARGV[i]\n"
+                                   "  if not known[task_of(id)] then\n"
+                                   "    known[task_of(id)] = true\n"
+                                   "    call('HSET', dead, id, now .. '|' .. ARGV[i + 2])\n"
+                                   "    call('HSET', why, id, ARGV[i + 1]) call('ZADD', dead_order, now, id)\n"
+                                   "    new = new + 1\n"
+                                   "  end\n"
+                                   "end\n"
+                                   "for _, key in ipairs({dead, why, dead_order}) do call('PEXPIRE', key, ttl) end\n"
+                                   "call('ZADD', runs, now + ttl, run) keep(runs, ttl)\n"
+                                   "return new\n";
+
 static const char publish_results[] = "local ttl, run, n = tonumber(ARGV[1]), ARGV[2], 0\n"
                                       "call('EXISTS', results, runs)\n"
                                       "for i = 3, #ARGV, 2 do call('XADD', results, '*', 't', ARGV[i], 'b', ARGV[i + 1]) n = n + 1 end\n"
@@ -390,6 +408,7 @@ static const struct {
     [MG_SCRIPT_ACK] = {"ack", ack, {MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE, MG_KEY_DONE_BEFORE, END}},
     [MG_SCRIPT_NACK] = {"nack", nack, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
     [MG_SCRIPT_BURY] = {"dead_letter", bury, {MG_KEY_RUNS, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
+    [MG_SCRIPT_PUBLISH_DEAD] = {"publish_dead", publish_dead, {MG_KEY_RUNS, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
     [MG_SCRIPT_PUBLISH_RESULTS] = {"publish_results", publish_results, {MG_KEY_RUNS, MG_KEY_RESULTS, END}},
     [MG_SCRIPT_REFRESH] = {"refresh",
                            refresh,

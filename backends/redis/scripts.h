@@ -16,6 +16,7 @@ typedef enum mg_redis_script {
   MG_SCRIPT_ACK,             /* ttl, (id, token)*                                  -> 1 or 0 each */
   MG_SCRIPT_NACK,            /* ttl, run, (id, token, delay ms)*                   -> 1 or 0 each */
   MG_SCRIPT_BURY,            /* ttl, run, (id, token, why)*                        -> 1 or 0 each */
+  MG_SCRIPT_PUBLISH_DEAD,    /* ttl, run, (id, why, body)*                         -> number of new ones */
   MG_SCRIPT_PUBLISH_RESULTS, /* ttl, run, (id, body)*                              -> OK */
   MG_SCRIPT_REFRESH,         /* ttl, run                                           -> OK */
   MG_SCRIPT_RECLAIM,         /* run, "expired" | "worker", name | "tasks", name*   -> (id, worker)* */

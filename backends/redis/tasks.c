@@ -38,6 +38,7 @@ static mg_err publish(mg_redis *r, mg_redis_script script, mg_publish *items, si
     for (size_t i = first; i < first + groups[n].count; i++) {
       mg_redis_arg_id(&c->args, items[i].task, items[i].attempt);
       if (script == MG_SCRIPT_PUBLISH) mg_redis_arg_int(&c->args, items[i].delay_ms);
+      if (script == MG_SCRIPT_PUBLISH_DEAD) mg_redis_arg_text(&c->args, items[i].why != NULL ? items[i].why : "");
       mg_redis_arg(&c->args, items[i].body.data, items[i].body.len);
     }
   }
@@ -66,6 +67,12 @@ mg_err mg_redis_publish_tasks(mg_backend *b, mg_publish *items, size_t count, mg
   if (err == MG_OK) err = publish(r, MG_SCRIPT_PUBLISH, items, count, until, e);
   if (err == MG_OK) mg_redis_refresh(r, until);
   return err;
+}
+
+mg_err mg_redis_publish_dead(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e) {
+  if (count == 0) return MG_OK;
+  mg_err err = check_items(items, count, e);
+  return err == MG_OK ? publish(mg_redis_of(b), MG_SCRIPT_PUBLISH_DEAD, items, count, until, e) : err;
 }
 
 mg_err mg_redis_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e) {

@@ -273,7 +273,7 @@ static int need_live(letters *l) {
 static int move(letters *l, bool redrive) {
   mg_console *c = &l->console;
   const char *const *tasks = l->task_count > 0 ? l->tasks : NULL;
-  mg_error e;
+  mg_error e = {0};
   size_t moved = 0;
   int code = need_run(l, redrive ? "redrive" : "purge");
   if (code < 0 && redrive) code = need_live(l);

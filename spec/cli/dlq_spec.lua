@@ -128,6 +128,44 @@ describe("mguard dlq", function()
     servers.stop(worker)
   end)
 
+  it("has the one case that kills its worker each time, which its run gave up", function()
+    support.write(dir, "poison.lua", [[
+      local mg = require "mguard"
+      return mg.plan {
+        checks = mg.checks { generate = function(g) return g.case end,
+          properties = { mg.property { "same", check = function(out, x) return out == x end } },
+          implementations = { v = function(x) return x end, poison = function(x)
+            if x == 17 then
+              local stop = os.clock() + 1 -- so that a beat has named it
+              while os.clock() < stop do end
+              os.execute("kill -KILL $(ps -o ppid= -p $PPID)") -- the worker
+              while true do end
+            end
+            return x
+          end } },
+        baseline = "v", candidate = "poison", cases = 40, limits = { case_timeout_ms = 20000 },
+      }]])
+    local own = "--queue-config " .. servers.queue(redis,
+      ',"batch_size":8,"heartbeat_timeout":1,"lease_seconds":5,"max_requeue_attempts":1,"queue_name":"poison"')
+    local run = servers.start(dir, ("%s run poison.lua --quiet --report-json poison.json %s"):format(support.program, own), "poison.log")
+    local worker, deaths = nil, -1
+    servers.wait("the end of the run", function()
+      if worker == nil or not servers.alive(worker) then
+        worker, deaths = servers.start(dir, ("%s worker --script poison.lua --executors 1 %s"):format(support.program, own), "poisoned"), deaths + 1
+      end
+      return not servers.alive(run)
+    end, 60)
+    servers.stop(worker)
+    assert.is_true(deaths >= 2 and deaths < 20, deaths)
+    local list = core.json_decode(support.mguard(dir, "dlq list --json " .. own).out).dead_letters
+    assert.are.equal(1, #list, core.json_encode(list))
+    assert.are.same({ 17, 1, "its worker vanished" }, { list[1].first_case, list[1].cases, list[1].reason })
+    local report = core.json_decode(support.read(dir .. "/poison.json"))
+    assert.are.equal(39, report.outcomes.candidate.pass)
+    assert.are.equal(1, report.outcomes.candidate.crash)
+    assert.are.same({ list[1].run, "1" }, { report.run, tostring(support.mguard(dir, "queue depth " .. own).out:match("dead +(%d+)")) })
+  end)
+
   it("purges all of a run without a word", function()
     local run = servers.start(dir, ("%s run plan.lua --quiet %s"):format(support.program, queue), "run3.log")
     local id = servers.wait("two dead letters", function()
