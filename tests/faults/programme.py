@@ -28,7 +28,7 @@ def fault(name, alone=False):
 
 
 class References:
-    """What the memory backend makes of the same plan: digest, exit code and rows, once for each size."""
+    """What the memory backend makes of the same plan: exit code, digest, rows and labels, once for each size."""
 
     def __init__(self, folder, mguard):
         self.folder, self.mguard = folder, mguard
@@ -49,7 +49,7 @@ class References:
         with open(base + ".json") as f:
             report = json.load(f)
         check_counts(report, base + ".csv", cases)
-        return code, report["outcome_digest"], rows(base + ".csv")
+        return code, report["outcome_digest"], rows(base + ".csv"), report["labels"]
 
 
 class Facts:
@@ -100,13 +100,14 @@ class Context:
     def check(self, coordinator, cases, seconds=120, lost=0, exit_code=None, same_digest=True, names=("quick", "slow")):
         """The run came through, and everything that was counted is right."""
         code = coordinator.wait(seconds)
-        want, digest, _ = self.references.get(cases, self.run_seed)
+        want, digest, _, labels = self.references.get(cases, self.run_seed)
         want = want if exit_code is None else exit_code
         assert code == want, "exit code %d, expected %d: %s" % (code, want, coordinator.tail())
         report = self.stage.report(coordinator)
         check_counts(report, coordinator.csv_file, cases)
         if same_digest:
             assert report["outcome_digest"] == digest, "digest %s, of the memory backend %s" % (report["outcome_digest"], digest)
+            assert report["labels"] == labels, "labels %r, of the memory backend %r" % (report["labels"], labels)
         for role in ("baseline", "candidate"):
             assert report["outcomes"][role]["lost"] == lost, "%s: %d lost, expected %d\n%s" % (
                 role, report["outcomes"][role]["lost"], lost, coordinator.tail())

@@ -142,7 +142,7 @@ def poison(x):
             time.sleep(0.02)
         code = run.wait(5)
         report = x.stage.report(run)
-        _, _, reference = x.references.get(cases, x.run_seed)
+        _, _, reference, _ = x.references.get(cases, x.run_seed)
         table = check_counts(report, run.csv_file, cases)
         mine = {(r["case"], r["role"]): (r["outcome"], r["failed"]) for r in table}
         others = {(r["case"], r["role"]): (r["outcome"], r["failed"]) for r in reference}
@@ -328,7 +328,7 @@ def several(x):
     wait_until(one_half, 60, "one of the runs is half done")
     shares = dict(done)
     assert min(shares.values()) >= max(shares.values()) // 2, "unfair: %r" % shares
-    _, digest, _ = x.references.get(cases, x.run_seed)
+    _, digest, _, _ = x.references.get(cases, x.run_seed)
     for n, run in zip(names, runs):
         code = run.wait(120)
         report = x.stage.report(run)
