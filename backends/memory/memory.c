@@ -359,12 +359,32 @@ static bool named(const char *task, const char *const *tasks, size_t count) {
   return false;
 }
 
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Thousands of names are taken back when a run is interrupted, under the lock: each entry must find its own quickly. */
+static const char **sorted_names(const char *const *names, size_t count) {
+  if (names == NULL || count == 0) return NULL;
+  const char **sorted = malloc(count * sizeof *sorted);
+  if (sorted == NULL) return NULL;
+  memcpy(sorted, names, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, by_name);
+  return sorted;
+}
+
+static bool sorted_has(const char **sorted, size_t count, const char *name) {
+  return count > 0 && bsearch(&name, sorted, count, sizeof *sorted, by_name) != NULL;
+}
+
 static mg_err memory_reclaim(mg_backend *base, const char *name, const char *worker, const char *const *tasks,
                              size_t count, mg_ms until, mg_batch *out, mg_error *e) {
   (void)until;
   mg_memory *b = self(base);
   mg_memory_broker *m = b->broker;
   bool ok = true;
+  const char **sorted = sorted_names(tasks, count);
+  if (tasks != NULL && count > 0 && sorted == NULL) return mg_fail(e, MG_NOMEM, "no memory left to take tasks back");
   lock(b);
   mg_ms now = mg_now_ms();
   mg_memory_run *run = mg_store_run(m, name, false);
@@ -373,7 +393,7 @@ static mg_err memory_reclaim(mg_backend *base, const char *name, const char *wor
     mg_entry *x = MG_NODE_OWNER(n, mg_entry, in_run);
     bool leased = x->state == MG_ENTRY_LEASED;
     bool take;
-    if (tasks != NULL) take = named(x->task, tasks, count);
+    if (tasks != NULL) take = sorted_has(sorted, count, x->task);
     else if (worker != NULL) take = leased && strcmp(x->holder, worker) == 0;
     else take = leased && x->due.due <= now;
     if (!take) continue;
@@ -383,6 +403,7 @@ static mg_err memory_reclaim(mg_backend *base, const char *name, const char *wor
   }
   mg_store_drop_run_if_empty(run);
   unlock(b);
+  free(sorted);
   return ok ? MG_OK : mg_fail(e, MG_NOMEM, "no memory left to take tasks back");
 }
 

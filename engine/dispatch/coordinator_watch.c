@@ -35,6 +35,7 @@ static void read_tasks(mg_coordinator *c, int worker, mg_ms at) {
     mg_entry_out *e = strcmp(t->run, c->run) == 0 ? entry_of(c, t->id) : NULL;
     if (e == NULL || t->attempt != e->attempt) continue;
     e->holder = worker;
+    e->beat = p->counter;
     e->begun = t->running;
     e->at_case = t->case_number;
     e->candidate_at = t->running && t->role == MG_CANDIDATE;
@@ -180,6 +181,7 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
     if (alive) { /* fetched between the probe and this: its answer still counts */
       e->off_queue = true;
       e->holder = worker;
+      e->beat = c->breaker.peers[worker].counter;
       e->sign_ms = mg_now_ms();
     } else {
       mg_ledger_remove(&c->ledger, e);
@@ -278,11 +280,13 @@ static void probe(mg_coordinator *c, mg_ms silent_ms, mg_ms now) {
   free(l);
 }
 
-/* Tasks that left the queue while a live worker named them, and that it names no longer. */
+/* Tasks that left the queue while a live worker named them, and that two of its beats since have not named. */
 static void check_off_queue(mg_coordinator *c, mg_ms now) {
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
-    if (e->off_queue && now - e->sign_ms > 2 * larger(c->beat_ms, c->check_ms)) mg_coord_again(c, e, "its worker dropped it");
+    if (!e->off_queue || now - e->sign_ms <= 2 * larger(c->beat_ms, c->check_ms)) continue;
+    if (mg_breaker_is_alive(&c->breaker, e->holder) && c->breaker.peers[e->holder].counter < e->beat + 2) continue;
+    mg_coord_again(c, e, "its worker dropped it");
   }
 }
 

@@ -30,6 +30,7 @@ typedef struct mg_entry_out {
   bool candidate_ran;                       /* every attempt that was lost was lost while the candidate ran */
   uint64_t at_case;                         /* begun: the case */
   bool candidate_at;                        /* begun: it is the candidate that runs */
+  uint64_t beat;                            /* the holder's counter when it was named last, or seen to hold it */
   int holder;                               /* the worker that named it last; -1: nobody yet */
   mg_ms sent_ms;                            /* published last */
   mg_ms first_ms;                           /* published first */
