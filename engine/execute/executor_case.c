@@ -335,6 +335,11 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
       continue;
     }
     if (!discarded) {
+      if (mg_implementation_wants_start(r->roles[role])) { /* after a crash or a time-out; what goes wrong here goes wrong again in the call */
+        mg_error ignored;
+        enter(r, MG_PHASE_LOAD, index, case_number);
+        (void)mg_implementation_start(r->roles[role], &ignored);
+      }
       enter(r, role == MG_BASELINE ? MG_PHASE_BASELINE : MG_PHASE_CANDIDATE, index, case_number);
       res = run_role(r, index, case_number, (mg_role)role);
       mg_implementation_rest(r->roles[role]);

@@ -336,6 +336,8 @@ static bool is_stale(const mg_child *c) {
   return n >= 0 || errno != EAGAIN;
 }
 
+bool mg_child_running(const mg_child *c) { return !c->once && c->pid != 0 && !is_stale(c); }
+
 /* Whether all that was sent still stands in the pipe. */
 static bool was_unread(const mg_child *c, const exchange *x) {
   int unread = 0;

@@ -39,6 +39,9 @@ mg_err mg_child_new(mg_child **out, const mg_child_config *c, mg_error *e);
  * read anything of the second, is started anew without an error: its death is none of the second case's doing. */
 mg_err mg_child_call(mg_child *c, mg_slice request, mg_slice *answer, volatile sig_atomic_t *stop, mg_error *e);
 
+/* Whether a kept child runs that has neither died nor spoken out of turn: the next call would not start one. */
+bool mg_child_running(const mg_child *c);
+
 /* Kills what runs; NULL is fine. A kept child is first given its end of input and up to 100 ms to leave by itself. */
 void mg_child_free(mg_child *c);
 

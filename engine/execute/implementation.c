@@ -16,6 +16,7 @@ struct mg_implementation {
   /* or a child */
   mg_child *child;
   bool once, text_in, text_out;
+  bool greets; /* answers `null` once it has loaded: our own Python runner */
   volatile sig_atomic_t *stop;
   mg_buf request;
   mg_json *docs[MAX_DOCS];
@@ -117,6 +118,7 @@ static mg_err open_child(mg_implementation *i, const mg_implementation_config *c
     mg_err err = mg_script_call(c->checks->script, 1, 1, e);
     if (err != MG_OK) return err;
     lua_getfield(L, spec, "path");
+    i->greets = true;
     argv[argc++] = "python3";
     argv[argc++] = "-c";
     argv[argc++] = lua_tostring(L, -2);
@@ -187,6 +189,7 @@ mg_err mg_implementation_open(mg_implementation **out, const mg_implementation_c
     if (err == MG_OK) err = mg_script_commit(i->script, e);
   } else {
     err = open_child(i, c, kind != NULL ? kind : "exec", e);
+    if (err == MG_OK && mg_implementation_wants_start(i)) err = mg_implementation_start(i, e);
   }
 out:
   lua_settop(L, top);
@@ -284,6 +287,18 @@ static mg_err call_child(mg_implementation *i, const mg_tape *args, mg_tape *out
   mg_slice answer;
   mg_err err = mg_child_call(i->child, request, &answer, i->stop, e);
   return err == MG_OK ? read_answer(i, answer, out, e) : err;
+}
+
+bool mg_implementation_wants_start(const mg_implementation *i) { return i->greets && !mg_child_running(i->child); }
+
+mg_err mg_implementation_start(mg_implementation *i, mg_error *e) {
+  mg_tape nothing = {0};
+  mg_slice answer;
+  mg_err err = mg_child_call(i->child, mg_slice_of("null"), &answer, i->stop, e);
+  if (err == MG_OK) err = read_answer(i, answer, &nothing, e);
+  mg_tape_fini(&nothing);
+  mg_implementation_rest(i);
+  return err;
 }
 
 mg_err mg_implementation_call(mg_implementation *i, const mg_tape *args, uint64_t seed, uint64_t case_number, uint32_t random_stream,

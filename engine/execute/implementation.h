@@ -25,6 +25,11 @@ typedef struct mg_implementation_config {
 mg_err mg_implementation_open(mg_implementation **out, const mg_implementation_config *c, mg_error *e);
 void mg_implementation_free(mg_implementation *i);
 
+/* A Python file must be imported before it can be called, which may take seconds: whether that is due, and doing it. Called outside a case's time. MG_ARG,
+ * MG_LOST: the file cannot be loaded. */
+bool mg_implementation_wants_start(const mg_implementation *i);
+mg_err mg_implementation_start(mg_implementation *i, mg_error *e);
+
 /* The lua_State to interrupt while a call runs; NULL for a child process. */
 mg_script *mg_implementation_script(const mg_implementation *i);
 
