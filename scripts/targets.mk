@@ -34,6 +34,9 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 fuzz:
 	@MINUTES=$(MINUTES) scripts/fuzz
+simulate:
+	@$(MAKE) --no-print-directory build tests
+	@build/tests/simulate/simulate_test --table
 bench:
 	@scripts/deps test
 	@$(QUIETLY) build

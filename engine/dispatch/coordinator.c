@@ -262,10 +262,13 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   read_settings(c);
   choose_sample(c);
   for (int i = 1; i < p->clause_count; i++) names[i - 1] = p->clauses[i].name;
+  for (int i = 0; i < p->cover_count; i++) { /* their places are those in the plan, and there is room for them */
+    if (mg_coord_label(c, mg_slice_of(p->cover[i].label)) != i) err = mg_fail(e, MG_NOMEM, "no memory for a run");
+  }
   c->digester = mg_digester_new(names, p->clause_count - 1);
   mg_violations_init(&c->violations, p->clauses, p->clause_count, p->violation_cap);
   c->started_ms = c->last_tick_ms = c->able_ms = mg_now_ms();
-  if (c->digester == NULL || !mg_ledger_init(&c->ledger)) err = mg_fail(e, MG_NOMEM, "no memory for a run");
+  if (err == MG_OK && (c->digester == NULL || !mg_ledger_init(&c->ledger))) err = mg_fail(e, MG_NOMEM, "no memory for a run");
   if (err == MG_OK) err = open_files(c, e);
   if (err == MG_OK) err = start_link(c, e);
   if (err != MG_OK) {

@@ -156,6 +156,8 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   uint64_t before = mg_case_set_within(&c->counted, first, r->count), added = 0;
   if (r->count == 0) return true;
   if (before == r->count) return false;
+  /* Its labels are those of all its cases, known and new together: what is new goes out again, so that every label is counted once. */
+  if (before > 0 && r->label_count > 0) return false;
   mg_part *part = mg_coord_part(c, first);
   if (part == NULL) {
     mg_coord_fail(c, "no memory for the counts between two looks");

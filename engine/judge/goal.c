@@ -1,6 +1,7 @@
 #include "judge/goal.h"
 
 #include "judge/stats/anytime.h"
+#include "judge/stats/sampling.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -338,6 +339,26 @@ static bool say_unrun(mg_judgement *j, uint64_t unrun, const mg_facts *f) {
   return true;
 }
 
+uint64_t mg_goal_generated(const mg_tally *t) {
+  const uint64_t *o = t->outcomes[MG_CANDIDATE];
+  return t->cases - o[MG_DISCARD] - o[MG_CASE_LOST] - o[MG_UNRUN];
+}
+
+/* Labels that certainly miss their share (which makes a run invalid), or those of which too few cases can tell. */
+static void say_cover(mg_judgement *j, const mg_tally *t, const mg_facts *f, mg_cover which) {
+  uint64_t n = mg_goal_generated(t);
+  for (int i = 0; i < f->cover_count; i++) {
+    if (mg_cover_check(f->labelled[i], n, f->cover[i].share) != which) continue;
+    mg_words share = short_percent(f->cover[i].share, false);
+    if (which == MG_COVER_MISSED)
+      add_reason(j, "label \"%.100s\" marks %s of %s cases, certainly fewer than the %s that cover asks for", f->cover[i].label,
+                 count_words(f->labelled[i]).text, count_words(n).text, share.text);
+    else
+      add_reason(j, "label \"%.100s\" marks %s of %s cases: too few cases to be certain of the %s that cover asks for", f->cover[i].label,
+                 count_words(f->labelled[i]).text, count_words(n).text, share.text);
+  }
+}
+
 static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, uint64_t counted) {
   int before = j->reason_count;
   const uint64_t *o = t->outcomes[MG_CANDIDATE];
@@ -354,6 +375,7 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
     add_reason(j, "the generator discarded %s of %s cases, more than the %s that the plan allows", count_words(discarded).text, count_words(ran).text,
                short_percent(f->max_discard, false).text);
   }
+  say_cover(j, t, f, MG_COVER_MISSED);
   (void)say_not_reproduced(j, t, f);
   if (f->repeat_different > 0) {
     add_reason(j, "%s of the cases that were run twice came out differently the second time", count_words(f->repeat_different).text);
@@ -428,5 +450,6 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
     else
       by_goal = judge_pairs(out, t, g, f);
   }
+  say_cover(out, t, f, MG_COVER_OPEN);
   out->verdict = rejected ? MG_REJECT : invalid ? MG_INVALID : by_goal;
 }

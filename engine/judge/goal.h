@@ -51,6 +51,11 @@ typedef struct mg_judgement {
   bool regressed[MG_MAX_CLAUSES + 1];
 } mg_judgement;
 
+typedef struct mg_cover_want { /* a label and the share of the cases it must reach */
+  const char *label;
+  double share;
+} mg_cover_want;
+
 /* What stands besides the counts. */
 typedef struct mg_facts {
   const mg_clause *clauses;
@@ -65,6 +70,9 @@ typedef struct mg_facts {
   const char *no_worker;       /* no worker could serve the run: invalid; NULL */
   uint64_t repeat_different;   /* of the cases that were run twice */
   bool interrupted, timed_out; /* the user stopped it; global_timeout */
+  const mg_cover_want *cover; /* cover_count of them, with the cases that bear each label */
+  const uint64_t *labelled;
+  int cover_count;
   const mg_correction *correction; /* over the relations; NULL: none */
   const mg_stop *stop;         /* the rule that may end the run early; NULL: fixed */
   bool stopped;                /* it did, after `looked` cases, with `answer`: what is unrun then is no fault */
@@ -76,7 +84,10 @@ typedef struct mg_facts {
 /* Zeroed alpha, max and the goal's limits are filled in from goal and cases. MG_ARG with a text for people. */
 mg_err mg_goal_stop(mg_stop *out, const mg_stop_plan *rule, const mg_goal *g, uint64_t cases, mg_error *e);
 
-/* Order: a reproduced hard violation rejects; then invalid (fault, nothing counted, discards, lost, unrun by interrupt); then the goal. */
+/* Cases that can bear a label: all that ran and were not discarded. */
+uint64_t mg_goal_generated(const mg_tally *t);
+
+/* Order: a reproduced hard violation rejects; then invalid (fault, nothing counted, discards, labels not reached, lost, unrun by interrupt); then the goal. */
 void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f);
 
 #endif

@@ -94,6 +94,22 @@ static void read_stop(lua_State *L, mg_stop_plan *s) {
   lua_pop(L, 1);
 }
 
+static int by_label(const void *a, const void *b) { return strcmp(((const mg_cover_want *)a)->label, ((const mg_cover_want *)b)->label); }
+
+static void read_cover(lua_State *L, mg_plan *p) {
+  if (lua_getfield(L, -1, "cover") == LUA_TTABLE) {
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+      if (lua_type(L, -2) == LUA_TSTRING && p->cover_count < MG_MAX_LABELS) {
+        p->cover[p->cover_count++] = (mg_cover_want){lua_tostring(L, -2), lua_tonumber(L, -1)};
+      }
+      lua_pop(L, 1);
+    }
+    qsort(p->cover, (size_t)p->cover_count, sizeof *p->cover, by_label);
+  }
+  lua_pop(L, 1);
+}
+
 static void read_queue(lua_State *L, mg_options *o) {
   if (lua_getfield(L, -1, "queue") == LUA_TTABLE) {
     lua_pushnil(L);
@@ -170,6 +186,7 @@ static int read_spec(lua_State *L) {
   p->correction = (mg_correction)place_of(correction, correction_name, MG_BY + 1);
   p->goal.rate_by = (mg_rate_kind)place_of(text(L, "rate_interval"), rate_name, MG_RATE_KINDS);
   read_stop(L, &p->stop.plan);
+  read_cover(L, p);
   return 0;
 }
 

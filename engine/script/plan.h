@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/options.h"
 #include "judge/goal.h"
+#include "judge/run.h"
 #include "judge/tally.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,8 @@ typedef struct mg_plan {
   bool fail_fast;
   double max_discard;
   mg_goal goal;
+  mg_cover_want cover[MG_MAX_LABELS]; /* by label */
+  int cover_count;
   bool corrects; /* the relations' p values, by `correction` */
   mg_correction correction;
   mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */

@@ -52,6 +52,7 @@ local RULES <const> = {
   { key = "correction", kind = "enum", values = { "holm", "hochberg", "bh", "by" } },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
+  { key = "cover", kind = "table" },
   { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
   plan.FAIL_FAST,
   plan.WORKERS,
@@ -78,6 +79,7 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field correction? string        over the relations' p values: "holm", "hochberg", "bh", "by"; default none
 ---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
 ---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
+---@field cover? table<string, number>  label and the share of the cases it must reach
 ---@field violation_cap? integer     violations kept a clause; default 5
 ---@field fail_fast? boolean         end at the first violation that decides; default false
 ---@field workers? integer           executors on this machine; default one a core
@@ -97,6 +99,25 @@ function plan.jsonl(name)
   local ok, message = path.readable(file)
   if not ok then where.fail(at, "mg.jsonl: cannot read the cases: " .. message) end
   return setmetatable({ path = file }, Jsonl)
+end
+
+local SHARE <const> = { key = "share", kind = "number", above = 0, max = 1 }
+local MAX_LABELS <const> = 64
+
+-- { label = share, ... }, checked.
+local function cover_of(given, at)
+  if given == nil then return nil end
+  local cover, count = {}, 0
+  for _, label in ipairs(rule.sorted_keys(given)) do
+    if type(label) ~= "string" or label == "" or label:find("\0", 1, true) then
+      where.fail(at, ("cover takes labels as keys: cover = { empty = 0.05 }, got %s"):format(rule.show(label)))
+    end
+    local ok, share = rule.accepts(SHARE, given[label])
+    if not ok then where.fail(at, ("cover.%s must be %s, got %s"):format(label, rule.describe(SHARE), rule.show(given[label]))) end
+    cover[label], count = share, count + 1
+  end
+  if count > MAX_LABELS then where.fail(at, ("cover has %d labels, at most %d are counted"):format(count, MAX_LABELS)) end
+  return cover
 end
 
 ---@param given mguard.PlanSpec
@@ -145,6 +166,7 @@ function plan.new(given)
     rate_interval = p.rate_interval,
     correction = p.correction,
     max_discard = p.max_discard,
+    cover = cover_of(p.cover, at),
     violation_cap = p.violation_cap,
     fail_fast = p.fail_fast,
     workers = p.workers,

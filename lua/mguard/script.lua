@@ -201,6 +201,7 @@ function script.normalise(value, name, overrides)
   spec.rate_interval = value.rate_interval
   spec.correction = value.correction
   spec.max_discard = value.max_discard
+  spec.cover = value.cover
   spec.violation_cap = value.violation_cap
   spec.fail_fast = value.fail_fast
   if over.fail_fast ~= nil then spec.fail_fast = over.fail_fast end

@@ -152,6 +152,29 @@ describe("an early stop", function()
   end)
 end)
 
+describe("cover", function()
+  local dir
+  setup(function() dir = support.folder() end)
+  teardown(support.clean)
+
+  it("makes a run invalid whose cases miss a label", function()
+    local plan = [[
+      local mg = require "mguard"
+      return mg.plan {
+        checks = mg.checks { generate = function(g) local x = g:int(1, 10); g:label("ten", x == 10); return x end,
+          properties = { mg.property { "any", check = function() return true end } } },
+        baseline = function(x) return x end, candidate = function(x) return x end, cases = 5000, cover = { ten = %s },
+      }]]
+    support.write(dir, "cover.lua", plan:format("0.1"))
+    local got = support.run(dir, "cover.lua", "--quiet")
+    assert.are.equal(0, got.code, got.out .. got.err)
+    support.write(dir, "cover.lua", plan:format("0.2"))
+    got = support.run(dir, "cover.lua", "--quiet")
+    assert.are.equal(3, got.code, got.out .. got.err)
+    assert.is_truthy(got.report.reasons[1]:find('label "ten" marks ', 1, true), got.report.reasons[1])
+  end)
+end)
+
 describe("a correction", function()
   local dir
   setup(function() dir = support.folder() end)

@@ -123,6 +123,12 @@ static void answer(fake_worker *f, const mg_task *t, uint32_t count, fake_deed d
     if (!log || cases[i] >= f->world->cases) continue;
     atomic_fetch_add(t->kind == MG_TASK_REPEAT ? &f->world->repeats[cases[i]] : &f->world->runs[cases[i]], 1);
   }
+  uint64_t thirds = 0;
+  for (uint32_t i = 0; f->world->labels && i < count; i++) thirds += cases[i] % 3 == 0;
+  if (thirds > 0) {
+    r.labels = calloc(1, sizeof *r.labels);
+    r.labels[r.label_count++] = (mg_label){.name = mg_slice_of("third"), .count = thirds};
+  }
   if (deed == FAKE_REFUSE) {
     r.refused = mg_slice_of("other files");
     memset(r.worker_fingerprint, 0xab, 32);
@@ -205,11 +211,11 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
   default: break;
   }
   if ((deed == FAKE_LATE || deed == FAKE_SLOW) && run_is_over(f, t->run)) deed = FAKE_DROP;
-  if (deed == FAKE_PARTIAL)
+  if (deed == FAKE_PARTIAL || deed == FAKE_HALF_AND_ALL)
     answer(f, t, (t->count + 1) / 2, FAKE_RUN, true);
   else if (deed != FAKE_DROP && deed != FAKE_FAULT)
     answer(f, t, t->count, FAKE_RUN, true);
-  if (deed == FAKE_TWICE) answer(f, t, t->count, FAKE_RUN, false);
+  if (deed == FAKE_TWICE || deed == FAKE_HALF_AND_ALL) answer(f, t, t->count, FAKE_RUN, false);
   if (deed == FAKE_DIFFERENT) answer(f, t, t->count, FAKE_DIFFERENT, false);
   (void)OPS->ack(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
   OPS->forget(f->backend, lease);

@@ -18,6 +18,7 @@ typedef enum fake_deed {
   FAKE_DIFFERENT,    /* the same, the second one with another outcome */
   FAKE_LATE,         /* lets the lease end, stays silent meanwhile, then answers */
   FAKE_PARTIAL,      /* answers half of the cases */
+  FAKE_HALF_AND_ALL, /* the same, then all of them */
   FAKE_DROP,         /* acks without a result */
   FAKE_REFUSE,
   FAKE_GARBAGE, /* publishes garbage, then answers */
@@ -32,6 +33,7 @@ typedef struct fake_worker fake_worker;
 typedef struct fake_world { /* shared by the workers of one test */
   mg_memory_broker *broker;
   bool has_baseline;
+  bool labels; /* every third case bears "third" */
   uint64_t cases;
   atomic_uint *runs; /* times each case was run to count, `cases` of them */
   atomic_uint *repeats;

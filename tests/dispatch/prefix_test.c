@@ -245,12 +245,64 @@ static void outcomes_end_there(void **state) {
   fixture_fini(&f);
 }
 
+/* Whatever the workers do: partial answers, answers twice, copies, workers that vanish. */
+static fake_deed any_mischief(void *owner, const char *worker, const mg_task *t) {
+  static const fake_deed deeds[] = {FAKE_RUN, FAKE_PARTIAL, FAKE_TWICE, FAKE_HALF_AND_ALL, FAKE_LATE, FAKE_HALF_AND_ALL};
+  (void)owner, (void)worker;
+  if (t->kind != MG_TASK_COUNT || t->attempt > 1) return FAKE_RUN;
+  return deeds[t->first / 50 % (sizeof deeds / sizeof deeds[0])];
+}
+
+static void labels_are_counted_once(void **state) {
+  (void)state;
+  for (int early = 0; early < 2; early++) {
+    run_fixture f;
+    fixture_init(&f, 1500);
+    mg_options_set_real(f.options, "lease_seconds", 0.2);
+    mg_options_set_real(f.options, "heartbeat_timeout", 0.1);
+    mg_options_set_real(f.options, "heartbeat_interval", 0.03);
+    f.world.lease_ms = 200;
+    f.world.beat_ms = 20;
+    f.world.slow_ms = 300;
+    f.world.labels = true;
+    f.world.deed = any_mischief;
+    f.worker_count = 4;
+    f.plan.cover[0] = (mg_cover_want){"third", 0.3};
+    f.plan.cover_count = 1;
+    if (early) set_rule(&f, (mg_stop_plan){.kind = MG_STOP_GROUP, .looks = 3});
+    expected x = expect(&f);
+    fixture_run(&f);
+    if (f.failed[0] != '\0') fail_msg("failed: %s", f.failed);
+    assert_true(early ? x.stop < 1500 : f.state.counted == 1500);
+    assert_int_equal(f.state.label_count, 1);
+    assert_int_equal(f.state.labels[0].count, (f.state.counted + 2) / 3);
+    assert_int_equal(f.judgement.verdict, MG_ADOPT);
+    fixture_fini(&f);
+  }
+}
+
+static void label_that_is_missed(void **state) {
+  (void)state;
+  run_fixture f;
+  fixture_init(&f, 3000);
+  f.world.labels = true;
+  f.plan.cover[0] = (mg_cover_want){"rare", 0.2};
+  f.plan.cover[1] = (mg_cover_want){"third", 0.5};
+  f.plan.cover_count = 2;
+  fixture_run(&f);
+  assert_int_equal(f.judgement.verdict, MG_INVALID);
+  assert_string_equal(f.judgement.reasons[0], "label \"rare\" marks 0 of 2,971 cases, certainly fewer than the 20 % that cover asks for");
+  assert_string_equal(f.judgement.reasons[1], "label \"third\" marks 1,000 of 2,971 cases, certainly fewer than the 50 % that cover asks for");
+  fixture_fini(&f);
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_end_for_all), cmocka_unit_test(out_of_order), cmocka_unit_test(hard_violation_beyond),
       cmocka_unit_test(never_decided),   cmocka_unit_test(rejects_early), cmocka_unit_test(sprt),
       cmocka_unit_test(lost_cases_hold_nothing_up), cmocka_unit_test(outcomes_end_there),
+      cmocka_unit_test(labels_are_counted_once), cmocka_unit_test(label_that_is_missed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

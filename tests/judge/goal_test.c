@@ -369,11 +369,34 @@ static void relations_that_regressed(void **state) {
   assert_true(judged(&s).regressed[4]);
 }
 
+static void labels_reach_their_shares(void **state) {
+  (void)state;
+  static const mg_cover_want cover[] = {{"empty", 0.05}, {"long", 0.1}};
+  uint64_t labelled[2] = {100, 1100};
+  mg_setup s;
+  set_up(&s, true);
+  s.facts.cover = cover;
+  s.facts.labelled = labelled;
+  s.facts.cover_count = 2;
+  add(&s, MG_PASS, MG_PASS, 10000);
+  add(&s, MG_DISCARD, MG_DISCARD, 1000); /* bear no labels */
+  judge(&s, MG_INVALID, "label \"empty\" marks 100 of 10,000 cases, certainly fewer than the 5 % that cover asks for");
+  labelled[0] = 600;
+  mg_judgement j = judged(&s);
+  assert_int_equal(j.verdict, MG_ADOPT);
+  assert_int_equal(j.reason_count, 1);
+  labelled[0] = 400; /* 4 %: not certain yet */
+  j = judged(&s);
+  assert_int_equal(j.verdict, MG_ADOPT);
+  assert_int_equal(j.reason_count, 2);
+  assert_string_equal(j.reasons[1], "label \"empty\" marks 400 of 10,000 cases: too few cases to be certain of the 5 % that cover asks for");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(goals),           cmocka_unit_test(pass_rates),   cmocka_unit_test(hard_clauses),
       cmocka_unit_test(absolute_clause), cmocka_unit_test(invalid_runs), cmocka_unit_test(rates_and_intervals),
-      cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges), cmocka_unit_test(relations_that_regressed),
+      cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges), cmocka_unit_test(relations_that_regressed), cmocka_unit_test(labels_reach_their_shares),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
