@@ -130,6 +130,10 @@ local groups = {
   { "Ends", ALL, {
     { key = "global_timeout", kind = "number", min = 0.1, max = 366 * DAY, default_says = "none",
       doc = "Seconds after which a run ends with what it has." },
+    { key = "no_worker_seconds", kind = "number", min = 0.1, max = 366 * DAY, default = 600,
+      doc = "Seconds without a worker that could serve the run (files that differ, or none at all) after which it ends as invalid." },
+    { key = "broker_patience_seconds", kind = "number", min = 0.1, max = 366 * DAY, default = 300,
+      doc = "Seconds without the broker after which a coordinator gives up with exit code 5. Workers try for ever." },
     { key = "drain_timeout", kind = "number", min = 0, max = DAY, default = 300,
       doc = "Seconds that a stopping coordinator or worker gives to work in flight." },
     { key = "retention_seconds", kind = "integer", min = 60, max = 366 * DAY, default = 7 * DAY,
