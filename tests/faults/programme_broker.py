@@ -228,3 +228,28 @@ def told_to_stop(x):
     x.stage.log.forget()
     facts = x.check(x.run(queue, cases), cases)
     return "ended after %.1f s with %d of %d cases, all that ran; next run: %s" % (took, len(ran), cases, facts)
+
+
+@fault("the broker stays away")
+def away(x):
+    """The coordinator gives up after its patience, with exit code 5, having said why; workers wait for ever and serve the next run."""
+    cases, queue = x.cases(900, 2500), x.queue(broker_patience_seconds=2)
+    workers = x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    for w in workers:
+        x.stage.executing(w)
+    x.broker.kill()
+    at = time.monotonic()
+    if not run.running():
+        raise TooSoon("the run was over before the broker fell")
+    code = run.wait(30)
+    took = time.monotonic() - at
+    assert code == 5, "exit code %d: %s" % (code, run.tail())
+    assert took > 1.5, "it gave up after %.1f s, its patience is 2 s" % took
+    said = [line for line in run.said().split("\n") if line.startswith("mguard")][-1]
+    x.broker.again()
+    x.stage.log.forget()
+    facts = x.check(x.run(queue, cases), cases)
+    for w in workers:
+        assert w.running(), "%s did not live through it: %s" % (w.name, w.tail())
+    return "gave up after %.1f s: \"%s\" (exit code %d); next run: %s" % (took, said, code, facts)

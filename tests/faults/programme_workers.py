@@ -284,13 +284,19 @@ def other_files(x):
     held_up = facts.report["seconds"] - cases * 0.005
     assert held_up < 4, "the refusals held up the run for %.1f s: %s" % (held_up, facts)
     able.kill()
-    alone = x.run(dict(queue, global_timeout=4), cases)
-    code = alone.wait(20)
-    report = x.stage.report(alone)
-    assert code == 3 and report["verdict"] == "invalid", "exit code %d, %s" % (code, report["verdict"])
-    assert report["outcomes"]["candidate"]["unrun"] == cases, "cases ran on a worker with other files"
-    assert any(other.name in n for n in report["notes"]), "the report does not name the worker that refused: %r" % report["notes"]
-    return "refused: \"%s\"; %s; alone: exit code %d, %s" % (note[:160], facts, code, report["reasons"])
+    lines = []
+    for key, seconds, words in (("global_timeout", 3, "global_timeout"), ("no_worker_seconds", 3, other.name)):
+        alone = x.run(dict(queue, **{key: seconds}), cases)
+        code = alone.wait(30)
+        assert code == 3, "%s: exit code %d: %s" % (key, code, alone.tail())
+        report = x.stage.report(alone)
+        assert report["verdict"] == "invalid", report["verdict"]
+        assert report["outcomes"]["candidate"]["unrun"] == cases, "cases ran on a worker with other files"
+        assert any(words in r for r in report["reasons"]), "%s: the reasons do not say why: %r" % (key, report["reasons"])
+        assert any(other.name in n for n in report["notes"]), "the report does not name the worker that refused: %r" % report["notes"]
+        x.no_residue(alone)
+        lines.append("%s: exit code %d, %s" % (key, code, report["reasons"][0]))
+    return "refused: \"%s\"; %s; alone, %s" % (note[:160], facts, "; ".join(lines))
 
 
 @fault("spawn_local_workers")
