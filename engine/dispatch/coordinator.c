@@ -183,6 +183,9 @@ static void choose_sample(mg_coordinator *c) {
     n -= n / 2;
   }
   spread_sample(c, n, c->planned);
+  if (c->plan->flaky_reruns == 0) return;
+  double most = (double)MG_FLAKY_CASES / (double)c->planned, share = c->plan->flaky_sample < most ? c->plan->flaky_sample : most;
+  c->flaky_below = share >= 1 ? UINT64_MAX : (uint64_t)(share * 18446744073709551616.0);
 }
 
 static mg_err open_files(mg_coordinator *c, mg_error *e) {
@@ -218,6 +221,7 @@ static mg_err start_link(mg_coordinator *c, mg_error *e) {
 static void free_all(mg_coordinator *c) {
   mg_case_set_fini(&c->counted);
   free(c->parts);
+  free(c->flaky);
   mg_digester_free(c->digester);
   mg_violations_fini(&c->violations);
   free(c->lost);

@@ -151,6 +151,14 @@ uint64_t mg_coord_lost_open(const mg_coordinator *c) {
   return n;
 }
 
+static void sample_flaky(mg_coordinator *c, uint64_t first, const mg_result *r) {
+  size_t at = 0;
+  for (uint32_t i = 0; i < r->count; i++) {
+    mg_first f = case_of(r, first, i, &at);
+    if (!mg_case_set_has(&c->counted, first + i)) mg_coord_keep_flaky(c, &f);
+  }
+}
+
 /* Counts what of the answer is new; true where all of it was. */
 static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   uint64_t before = mg_case_set_within(&c->counted, first, r->count), added = 0;
@@ -169,6 +177,7 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   else
     count_new(c, part, first, r);
   if (before == 0) count_labels(c, part, r);
+  if (c->flaky_below > 0) sample_flaky(c, first, r);
   if (!mg_case_set_add(&c->counted, first, r->count, &added)) mg_coord_fail(c, "no memory for the set of counted cases");
   return before == 0;
 }

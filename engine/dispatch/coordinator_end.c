@@ -168,6 +168,7 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .repeated_cases = c->repeated_cases,
                         .different = c->different,
                         .different_count = c->different_count,
+                        .flaky = mg_coord_flaky(c),
                         .workers = c->breaker.seen,
                         .worker_count = c->breaker.count,
                         .tasks_published = c->tasks_published,
@@ -199,6 +200,7 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
 void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
   uint32_t reproduced[MG_MAX_CLAUSES + 1], vanished[MG_MAX_CLAUSES + 1], beyond[MG_MAX_CLAUSES + 1];
   uint64_t different = 0;
+  mg_reruns flaky = mg_coord_flaky(c);
   mg_violations_tell(&c->violations, reproduced, vanished);
   mg_violations_beyond(&c->violations, c->stopped ? c->looked : UINT64_MAX, beyond);
   for (size_t i = 0; i < c->repeat_count; i++) different += c->repeats[i].differs && (!c->stopped || c->repeats[i].first.case_number < c->looked);
@@ -214,6 +216,10 @@ void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
                     .repeat_different = different,
                     .interrupted = c->interrupted,
                     .timed_out = c->timed_out,
+                    .flaky_reruns = flaky.reruns,
+                    .flaky_cases = flaky.cases,
+                    .flaky_different = flaky.different,
+                    .flaky_limit = c->plan->flaky_limit,
                     .cover = c->plan->cover,
                     .labelled = c->total.labels,
                     .cover_count = c->plan->cover_count,

@@ -17,6 +17,7 @@
 
 enum {
   MG_SAMPLE_CASES = 20, /* run twice in every run */
+  MG_FLAKY_CASES = 100000, /* most cases in a plan's own sample */
   MG_NOTES_MAX = 64,
   MG_RATE_SAMPLES = 12,
   MG_PAYLOAD_MAX = 1 << 20 /* bytes of shipped inputs in one task */
@@ -29,6 +30,8 @@ typedef enum mg_again { MG_AGAIN_WAITING = 0, MG_AGAIN_OUT, MG_AGAIN_DONE, MG_AG
 typedef struct mg_repeat { /* a case to be run again */
   mg_first first;
   mg_again state;
+  uint32_t wanted, done; /* times to run it, and how often that was; once it differs it is not run any more */
+  bool sampled;          /* for being in a sample, not for what came of it */
   bool differs;
 } mg_repeat;
 
@@ -78,6 +81,9 @@ struct mg_coordinator {
   mg_first sample[MG_SAMPLE_CASES];
   bool sampled[MG_SAMPLE_CASES];
   size_t sample_count;
+  mg_first *flaky; /* the plan's own sample: cases whose hash lies below flaky_below */
+  size_t flaky_count, flaky_cap;
+  uint64_t flaky_below;
   /* Under a stopping rule: what lies beyond the last look, one part a look. There are some 100 looks up to 6,400 cases and
    * 232 for each factor of ten above, so this stays small however far ahead results come. */
   mg_part *parts;
@@ -182,6 +188,8 @@ void mg_coord_restart_timers(mg_coordinator *c, mg_ms now);
 void mg_coord_take_back(mg_coordinator *c); /* draining: what no worker has fetched */
 
 /* --- coordinator_repeat.c --- */
+void mg_coord_keep_flaky(mg_coordinator *c, const mg_first *first); /* where the case belongs to the plan's sample */
+mg_reruns mg_coord_flaky(const mg_coordinator *c);
 void mg_coord_begin_repeats(mg_coordinator *c);
 void mg_coord_fail_fast(mg_coordinator *c, const mg_first *first);
 void mg_coord_repeated(mg_coordinator *c, const mg_entry_out *e, const mg_result *r);

@@ -6,15 +6,20 @@
 
 enum { FAIL_FAST_AT_ONCE = 4 };
 
+static int compare_cases(uint64_t x, uint64_t y) { return (x > y) - (x < y); }
+
+static int key_case(const void *key, const void *r) { return compare_cases(*(const uint64_t *)key, ((const mg_repeat *)r)->first.case_number); }
+
 static mg_repeat *find(const mg_coordinator *c, uint64_t case_number) {
+  if (c->phase == MG_PHASE_REPEATING) /* sorted then, and maybe many */
+    return c->repeat_count == 0 ? NULL : bsearch(&case_number, c->repeats, c->repeat_count, sizeof *c->repeats, key_case);
   for (size_t i = 0; i < c->repeat_count; i++) {
     if (c->repeats[i].first.case_number == case_number) return &c->repeats[i];
   }
   return NULL;
 }
 
-static bool add(mg_coordinator *c, const mg_first *first) {
-  if (find(c, first->case_number) != NULL) return false;
+static bool push(mg_coordinator *c, const mg_first *first, uint32_t wanted, bool sampled) {
   if (c->repeat_count == c->repeat_cap) {
     size_t cap = c->repeat_cap == 0 ? 32 : 2 * c->repeat_cap;
     mg_repeat *grown = realloc(c->repeats, cap * sizeof *grown);
@@ -22,13 +27,64 @@ static bool add(mg_coordinator *c, const mg_first *first) {
     c->repeats = grown;
     c->repeat_cap = cap;
   }
-  c->repeats[c->repeat_count++] = (mg_repeat){.first = *first};
+  c->repeats[c->repeat_count++] = (mg_repeat){.first = *first, .wanted = wanted, .sampled = sampled};
   return true;
 }
 
+/* By case; of one case what is no longer waiting comes first. */
 static int by_case(const void *a, const void *b) {
-  uint64_t x = ((const mg_repeat *)a)->first.case_number, y = ((const mg_repeat *)b)->first.case_number;
-  return (x > y) - (x < y);
+  const mg_repeat *x = a, *y = b;
+  int order = compare_cases(x->first.case_number, y->first.case_number);
+  return order != 0 ? order : (int)y->state - (int)x->state;
+}
+
+static void sort_repeats(mg_coordinator *c) {
+  size_t n = 0;
+  if (c->repeat_count == 0) return;
+  qsort(c->repeats, c->repeat_count, sizeof *c->repeats, by_case);
+  for (size_t i = 1; i < c->repeat_count; i++) {
+    mg_repeat *last = &c->repeats[n], *next = &c->repeats[i];
+    if (last->first.case_number != next->first.case_number) {
+      c->repeats[++n] = *next;
+      continue;
+    }
+    if (next->wanted > last->wanted) last->wanted = next->wanted;
+    last->sampled = last->sampled || next->sampled;
+  }
+  c->repeat_count = n + 1;
+}
+
+/* --- the plan's own sample --- */
+
+/* splitmix64: the sample depends on seed and case alone. */
+static uint64_t hash_of(uint64_t seed, uint64_t case_number) {
+  uint64_t z = seed + (case_number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+void mg_coord_keep_flaky(mg_coordinator *c, const mg_first *first) {
+  if (hash_of((uint64_t)c->plan->seed, first->case_number) >= c->flaky_below) return;
+  if (c->flaky_count == c->flaky_cap) {
+    size_t cap = c->flaky_cap == 0 ? 64 : 2 * c->flaky_cap;
+    mg_first *grown = realloc(c->flaky, cap * sizeof *grown);
+    if (grown == NULL) return;
+    c->flaky = grown;
+    c->flaky_cap = cap;
+  }
+  c->flaky[c->flaky_count++] = *first;
+}
+
+mg_reruns mg_coord_flaky(const mg_coordinator *c) {
+  mg_reruns out = {.reruns = c->plan->flaky_reruns};
+  for (size_t i = 0; i < c->repeat_count && out.reruns > 0; i++) {
+    const mg_repeat *r = &c->repeats[i];
+    if (!r->sampled || r->done == 0) continue;
+    out.cases++;
+    out.different += r->differs;
+  }
+  return out;
 }
 
 /* The waiting ones, at most `each` a task. */
@@ -62,8 +118,18 @@ static bool any_reproduced(const mg_coordinator *c) {
   return false;
 }
 
+static void send_all(mg_coordinator *c) {
+  size_t waiting = 0, executors = mg_coord_executors(c);
+  for (size_t i = 0; i < c->repeat_count; i++) waiting += c->repeats[i].state == MG_AGAIN_WAITING;
+  if (waiting == 0) return;
+  size_t each = executors == 0 ? waiting : (waiting + executors - 1) / executors;
+  send_waiting(c, each > c->batching.most ? c->batching.most : each);
+}
+
 /* None is out any more. */
 static void settled(mg_coordinator *c) {
+  if (c->repeats_out > 0 || !mg_coord_live(c)) return;
+  if (c->phase == MG_PHASE_REPEATING) send_all(c); /* what is to be run more than once */
   if (c->repeats_out > 0 || !mg_coord_live(c)) return;
   if (c->phase == MG_PHASE_REPEATING || (c->paused && any_reproduced(c))) {
     mg_coord_over(c);
@@ -73,28 +139,27 @@ static void settled(mg_coordinator *c) {
 }
 
 void mg_coord_begin_repeats(mg_coordinator *c) {
-  c->phase = MG_PHASE_REPEATING;
+  uint32_t wanted = c->plan->flaky_reruns > 0 ? c->plan->flaky_reruns : 1;
+  for (size_t i = 0; i < c->flaky_count; i++) {
+    if (!c->stopped || c->flaky[i].case_number < c->looked) (void)push(c, &c->flaky[i], wanted, true);
+  }
   for (size_t i = 0; i < c->sample_count; i++) {
-    if (c->sampled[i] && (!c->stopped || c->sample[i].case_number < c->looked)) (void)add(c, &c->sample[i]);
+    if (c->sampled[i] && (!c->stopped || c->sample[i].case_number < c->looked)) (void)push(c, &c->sample[i], wanted, true);
   }
   for (int clause = 0; clause < c->plan->clause_count; clause++) {
     for (size_t i = 0; i < c->violations.count[MG_CANDIDATE][clause]; i++) {
       const mg_kept *k = &c->violations.kept[MG_CANDIDATE][clause][i];
-      if (mg_violation_decides(&c->violations, &k->v) && k->v.reproduced < 0) (void)add(c, &k->first);
+      if (mg_violation_decides(&c->violations, &k->v) && k->v.reproduced < 0) (void)push(c, &k->first, 1, false);
     }
   }
-  if (c->repeat_count > 0) {
-    qsort(c->repeats, c->repeat_count, sizeof *c->repeats, by_case);
-    uint32_t executors = mg_coord_executors(c);
-    size_t each = executors == 0 ? c->repeat_count : (c->repeat_count + executors - 1) / executors;
-    send_waiting(c, each > c->batching.most ? c->batching.most : each);
-  }
+  sort_repeats(c);
+  c->phase = MG_PHASE_REPEATING;
   settled(c);
 }
 
 void mg_coord_fail_fast(mg_coordinator *c, const mg_first *first) {
   if (c->phase != MG_PHASE_RUNNING || c->repeats_out >= FAIL_FAST_AT_ONCE) return;
-  if (!add(c, first)) return;
+  if (find(c, first->case_number) != NULL || !push(c, first, 1, false)) return;
   c->paused = true;
   send_waiting(c, 1);
 }
@@ -108,14 +173,15 @@ static void differs(mg_coordinator *c, mg_repeat *r, mg_role role, mg_outcome ag
 }
 
 static void compare(mg_coordinator *c, mg_repeat *r, const mg_first *again) {
+  if (r->done == 0) c->repeated_cases++;
+  r->done++;
   for (int role = 0; role < MG_ROLES; role++) {
     if (r->first.outcomes[role] != again->outcomes[role] || r->first.masks[role] != again->masks[role]) {
       differs(c, r, (mg_role)role, again->outcomes[role]);
     }
   }
-  mg_violations_repeated(&c->violations, r->first.case_number, again->masks[MG_CANDIDATE]);
-  r->state = MG_AGAIN_DONE;
-  c->repeated_cases++;
+  if (r->done == 1) mg_violations_repeated(&c->violations, r->first.case_number, again->masks[MG_CANDIDATE]);
+  r->state = r->done < r->wanted && !r->differs && c->phase == MG_PHASE_REPEATING ? MG_AGAIN_WAITING : MG_AGAIN_DONE;
   c->repeats_out--;
 }
 

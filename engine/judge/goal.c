@@ -377,7 +377,13 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
   }
   say_cover(j, t, f, MG_COVER_MISSED);
   (void)say_not_reproduced(j, t, f);
-  if (f->repeat_different > 0) {
+  if (f->flaky_reruns > 0) {
+    if ((double)f->flaky_different > f->flaky_limit * (double)f->flaky_cases) {
+      add_reason(j, "%s of %s cases that were run up to %u times again came out differently, more than the %s that flaky allows; of all cases up to %s do, at 95 %%",
+                 count_words(f->flaky_different).text, count_words(f->flaky_cases).text, f->flaky_reruns, short_percent(f->flaky_limit, false).text,
+                 percent_words(mg_flaky_bound_seen(f->flaky_different, f->flaky_cases, 0.95), 2, false).text);
+    }
+  } else if (f->repeat_different > 0) {
     add_reason(j, "%s of the cases that were run twice came out differently the second time", count_words(f->repeat_different).text);
   }
   if (counted == 0) add_reason(j, "no case counts, so there is nothing to judge");

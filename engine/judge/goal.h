@@ -69,6 +69,9 @@ typedef struct mg_facts {
   const char *fault;           /* the checks are at fault: invalid, the text says where; NULL */
   const char *no_worker;       /* no worker could serve the run: invalid; NULL */
   uint64_t repeat_different;   /* of the cases that were run twice */
+  uint32_t flaky_reruns;       /* 0: any of these makes the run invalid; else the share flaky_limit of flaky_cases is borne */
+  uint64_t flaky_cases, flaky_different;
+  double flaky_limit;
   bool interrupted, timed_out; /* the user stopped it; global_timeout */
   const mg_cover_want *cover; /* cover_count of them, with the cases that bear each label */
   const uint64_t *labelled;

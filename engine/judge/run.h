@@ -23,6 +23,11 @@ typedef struct mg_different { /* a case whose outcome did not repeat */
   mg_outcome first, again; /* equal where only the failed clauses differ */
 } mg_different;
 
+typedef struct mg_reruns { /* a sample of the cases, each run again; reruns 0: the plan asks for none */
+  uint32_t reruns;           /* of a case, fewer once it has differed */
+  uint64_t cases, different;
+} mg_reruns;
+
 typedef struct mg_worker_seen {
   char name[129];
   uint64_t beats, tasks_done, cases_done;
@@ -50,6 +55,7 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   uint64_t repeated_cases;
   const mg_different *different;
   size_t different_count;
+  mg_reruns flaky;
   mg_label_count labels[MG_MAX_LABELS]; /* by name */
   int label_count;
   const mg_worker_seen *workers;

@@ -1,6 +1,7 @@
 #include "observe/report.h"
 
 #include "base/clock.h"
+#include "judge/stats/sampling.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -180,6 +181,18 @@ static json_t *repeats_of(const mg_run_state *s) {
   return j;
 }
 
+static json_t *flaky_of(const mg_report *r) {
+  const mg_reruns *f = &r->state->flaky;
+  if (f->reruns == 0) return json_null();
+  json_t *j = json_object();
+  json_object_set_new(j, "reruns", json_integer(f->reruns));
+  json_object_set_new(j, "cases", count(f->cases));
+  json_object_set_new(j, "different", count(f->different));
+  json_object_set_new(j, "bound", number(mg_flaky_bound_seen(f->different, f->cases, 0.95)));
+  json_object_set_new(j, "limit", number(r->plan->flaky_limit));
+  return j;
+}
+
 static json_t *labels_of(const mg_run_state *s) {
   json_t *j = json_object();
   for (int i = 0; i < s->label_count; i++) {
@@ -272,6 +285,7 @@ static json_t *report_of(const mg_report *r) {
   json_object_set_new(j, "clauses", clauses_of(r));
   json_object_set_new(j, "violations", violations_of(r));
   json_object_set_new(j, "repeat_check", repeats_of(s));
+  json_object_set_new(j, "flaky", flaky_of(r));
   json_object_set_new(j, "labels", labels_of(s));
   json_object_set_new(j, "notes", texts(s->notes, s->note_count));
   json_object_set_new(limits, "case_timeout_ms", json_integer(p->case_timeout_ms));

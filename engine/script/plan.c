@@ -173,6 +173,12 @@ static int read_spec(lua_State *L) {
     p->memory_mb = (uint32_t)integer(L, "memory_mb", 512);
   }
   lua_pop(L, 1);
+  if (lua_getfield(L, -1, "flaky") == LUA_TTABLE) {
+    p->flaky_reruns = (uint32_t)integer(L, "reruns", 3);
+    p->flaky_sample = number(L, "sample", 0.01);
+    p->flaky_limit = number(L, "limit", 0);
+  }
+  lua_pop(L, 1);
   if (lua_getfield(L, -1, "report") == LUA_TTABLE) p->report_json = text(L, "json");
   lua_pop(L, 1);
   lua_getfield(L, -1, "batching");

@@ -29,6 +29,8 @@ typedef struct mg_plan {
   mg_goal goal;
   mg_cover_want cover[MG_MAX_LABELS]; /* by label */
   int cover_count;
+  uint32_t flaky_reruns; /* 0: no sample is run again but the one of every run */
+  double flaky_sample, flaky_limit;
   bool corrects; /* the relations' p values, by `correction` */
   mg_correction correction;
   mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */

@@ -53,6 +53,7 @@ local RULES <const> = {
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
   { key = "cover", kind = "table" },
+  { key = "flaky", kind = "table" },
   { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
   plan.FAIL_FAST,
   plan.WORKERS,
@@ -62,6 +63,11 @@ local RULES <const> = {
   { key = "files", kind = "strings", says = "a list of file names" },
 }
 local LIMIT_RULES <const> = { plan.TIMEOUT, plan.MEMORY }
+local FLAKY_RULES <const> = {
+  { key = "reruns", kind = "integer", min = 1, max = 100, default = 3 },
+  { key = "sample", kind = "number", above = 0, max = 1, default = 0.01 },
+  { key = "limit", kind = "number", min = 0, below = 1, default = 0 },
+}
 local REPORT_RULES <const> = { plan.REPORT }
 
 ---@class mguard.PlanSpec
@@ -80,6 +86,7 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
 ---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
 ---@field cover? table<string, number>  label and the share of the cases it must reach
+---@field flaky? {reruns?: integer, sample?: number, limit?: number}  runs a sample of the cases again
 ---@field violation_cap? integer     violations kept a clause; default 5
 ---@field fail_fast? boolean         end at the first violation that decides; default false
 ---@field workers? integer           executors on this machine; default one a core
@@ -167,6 +174,7 @@ function plan.new(given)
     correction = p.correction,
     max_discard = p.max_discard,
     cover = cover_of(p.cover, at),
+    flaky = p.flaky and rule.fields(p.flaky, FLAKY_RULES, at, "flaky", "flaky."),
     violation_cap = p.violation_cap,
     fail_fast = p.fail_fast,
     workers = p.workers,

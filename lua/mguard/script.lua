@@ -202,6 +202,7 @@ function script.normalise(value, name, overrides)
   spec.correction = value.correction
   spec.max_discard = value.max_discard
   spec.cover = value.cover
+  spec.flaky = value.flaky
   spec.violation_cap = value.violation_cap
   spec.fail_fast = value.fail_fast
   if over.fail_fast ~= nil then spec.fail_fast = over.fail_fast end

@@ -175,6 +175,38 @@ describe("cover", function()
   end)
 end)
 
+describe("flaky", function()
+  local dir
+  setup(function() dir = support.folder() end)
+  teardown(support.clean)
+
+  it("runs a sample again, and what differs makes the run invalid", function()
+    local plan = [[
+      local mg = require "mguard"
+      return mg.plan {
+        checks = mg.checks { generate = function(g) return g:int(1, 1000000) end,
+          properties = { mg.property { "steady", hard = false, check = function(out, x) return out == x end } } },
+        baseline = function(x) return x end,
+        candidate = function(x) return %s end, cases = 2000, flaky = { reruns = 2, sample = 0.2 },
+      }]]
+    support.write(dir, "flaky.lua", plan:format("x"))
+    local got = support.run(dir, "flaky.lua", "")
+    assert.are.equal(0, got.code, got.out .. got.err)
+    local f = got.report.flaky
+    assert.are.equal(0, f.different)
+    assert.is_true(f.cases > 300 and f.cases < 520)
+    assert.is_true(math.abs(f.bound - (1 - 0.05 ^ (1 / f.cases))) < 1e-9)
+    assert.is_truthy(got.out:find("times again: none differed", 1, true), got.out)
+    support.write(dir, "flaky.lua", plan:format("os.clock() * 1e6 % 8 < 1 and 0 or x")) -- wrong now and then
+    got = support.run(dir, "flaky.lua", "--quiet")
+    assert.are.equal(3, got.code, got.out .. got.err)
+    assert.is_true(got.report.flaky.different > 0)
+    local said
+    for _, reason in ipairs(got.report.reasons) do said = said or reason:find("more than the 0 % that flaky allows", 1, true) end
+    assert.is_truthy(said)
+  end)
+end)
+
 describe("a correction", function()
   local dir
   setup(function() dir = support.folder() end)

@@ -221,6 +221,8 @@ describe("mguard.script", function()
         'plan.lua:3: correction = "holm" is of comparisons with a baseline after all cases: it needs a baseline and mg.stop.fixed()' },
       { "cover = { 'empty' }", "plan.lua:3: cover takes labels as keys: cover = { empty = 0.05 }, got 1" },
       { "cover = { empty = 5 }", "plan.lua:3: cover.empty must be a number above 0 up to 1, got 5" },
+      { "flaky = { reruns = 0 }", "plan.lua:3: flaky.reruns must be a whole number from 1 to 100, got 0" },
+      { "flaky = { rate = 1 }", 'plan.lua:3: unknown key "flaky.rate" in flaky' },
       { 'stop = "fixed"', 'plan.lua:3: stop must be a stopping rule, for example mg.stop.fixed(), got "fixed"' },
       { "max_discard = 1.1", "plan.lua:3: max_discard must be a number from 0 to 1, got 1.1" },
       { "violation_cap = 0", "plan.lua:3: violation_cap must be a whole number from 1 to 1000, got 0" },

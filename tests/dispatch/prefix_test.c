@@ -296,13 +296,62 @@ static void label_that_is_missed(void **state) {
   fixture_fini(&f);
 }
 
+/* Cases whose number ends with 7 come out differently when they are run again. */
+static void sevens_differ(void *owner, uint64_t c, bool repeat, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_ROLES]) {
+  (void)owner;
+  if (c % 10 != 7 || !repeat || out[1] != MG_PASS) return;
+  out[1] = MG_FAIL, masks[1] = 1 << 2;
+}
+
+static void a_sample_runs_again(void **state) {
+  (void)state;
+  uint64_t chosen = 0, different = 0;
+  for (int pass = 0; pass < 4; pass++) {
+    run_fixture f;
+    fixture_init(&f, 2000);
+    f.plan.flaky_reruns = 3;
+    f.plan.flaky_sample = 0.1;
+    f.plan.flaky_limit = pass == 2 ? 0.3 : 0;
+    f.worker_count = 1 + pass;
+    mg_options_set_int(f.options, "batch_size", pass == 0 ? 7 : 300);
+    if (pass > 0) f.world.outcome = sevens_differ;
+    fixture_run(&f);
+    assert_string_equal(f.failed, "");
+    assert_int_equal(f.state.flaky.reruns, 3);
+    uint64_t cases = 0, again = 0;
+    for (uint64_t i = 0; i < 2000; i++) {
+      unsigned n = f.world.repeats[i];
+      mg_outcome out[MG_ROLES];
+      mg_clause_mask masks[MG_ROLES];
+      fake_outcome(i, out, masks);
+      bool differs = pass > 0 && i % 10 == 7 && out[1] == MG_PASS;
+      if (n > 0) assert_int_equal(n, differs ? 1 : 3);
+      cases += n > 0;
+      again += n > 0 && differs;
+    }
+    assert_int_equal(f.state.flaky.cases, cases);
+    assert_int_equal(f.state.repeated_cases, cases);
+    assert_int_equal(f.state.flaky.different, again);
+    if (pass == 0) chosen = cases;
+    if (pass == 1) different = again;
+    assert_true(cases == chosen && cases > 150 && cases < 290); /* the same whoever runs them */
+    assert_int_equal(again, pass == 0 ? 0 : different);
+    assert_int_equal(f.judgement.verdict, pass == 0 || pass == 2 ? MG_ADOPT : MG_INVALID);
+    if (pass == 1) {
+      printf("  %s\n", f.judgement.reasons[0]);
+      assert_non_null(strstr(f.judgement.reasons[0], "that were run up to 3 times again came out differently, more than the 0 % that flaky allows"));
+    }
+    fixture_fini(&f);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_end_for_all), cmocka_unit_test(out_of_order), cmocka_unit_test(hard_violation_beyond),
       cmocka_unit_test(never_decided),   cmocka_unit_test(rejects_early), cmocka_unit_test(sprt),
       cmocka_unit_test(lost_cases_hold_nothing_up), cmocka_unit_test(outcomes_end_there),
-      cmocka_unit_test(labels_are_counted_once), cmocka_unit_test(label_that_is_missed),
+      cmocka_unit_test(labels_are_counted_once), cmocka_unit_test(label_that_is_missed), cmocka_unit_test(a_sample_runs_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

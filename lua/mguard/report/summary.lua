@@ -219,6 +219,13 @@ local function repeats(report, out)
   end
 end
 
+local function flaky(report, out)
+  local f = report.flaky
+  if not present(f) then return end
+  out(("  %s cases run up to %d times again: %s differed, of all cases at most %s do (95 %%)"):format(grouped(f.cases), f.reruns,
+    f.different == 0 and "none" or grouped(f.different), percent(f.bound)))
+end
+
 local function labels(report, out)
   local names = {}
   for name in pairs(report.labels or {}) do names[#names + 1] = name end
@@ -271,6 +278,7 @@ function summary.text(report, options)
   labels(report, out)
   out("")
   repeats(report, out)
+  flaky(report, out)
   delivery(report, out)
   if present(report.outcome_digest) then out("  digest " .. tostring(report.outcome_digest)) end
   list("Notes", report.notes, width, out, "1", paint)

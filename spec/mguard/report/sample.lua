@@ -40,6 +40,7 @@ return function()
         input2 = "{9, 9}, 1", output2 = "{9}", shared = false, reproduced = core.null,
         replay = "mguard replay r.json --case 91" },
     },
+    flaky = core.null,
     repeat_check = { cases = 20, different = core.array {} },
     labels = { empty = 120, ["k above length"] = 2400 },
     notes = { "the checks take longer than the implementations" },

@@ -79,6 +79,15 @@ Notes
     assert.same({ "6", "2", "1" }, cases)
   end)
 
+  it("says what came of the plan's own reruns", function()
+    local r = sample()
+    assert.is_nil(summary.text(r):find("times again", 1, true))
+    r.flaky = { reruns = 3, cases = 120, different = 0, bound = 0.0247, limit = 0 }
+    assert.matches("  120 cases run up to 3 times again: none differed, of all cases at most 2.47 % do (95 %)\n", summary.text(r), 1, true)
+    r.flaky.different = 2
+    assert.matches("times again: 2 differed", summary.text(r), 1, true)
+  end)
+
   it("names the relations that regressed", function()
     local r = sample()
     assert.is_nil(summary.text(r):find("regressed", 1, true))
