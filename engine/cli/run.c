@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/pilot.h"
 #include "cli/monitor.h"
 #include "cli/session.h"
 #include "dispatch/coordinator.h"
@@ -26,6 +27,7 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"candidate", "NAME", "another implementation as candidate", "candidate"},
                                 {"fail-fast", NULL, "end at the first violation that decides", "fail_fast"},
                                 {"report-json", "FILE", "write the report as JSON", "report_json"},
+                                {"plan-power", NULL, "run the first 500 cases alone and say how many the goal needs", NULL},
                                 {"outcomes", "FILE", "write case, role, outcome and failed clauses as CSV", NULL},
                                 {"backend", "NAME", "memory (this machine) or redis", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
@@ -63,6 +65,8 @@ typedef struct evaluation {
   mg_worker *worker; /* with the memory backend */
   mg_coordinator *coordinator;
   mg_progress *progress;
+  bool pilot; /* --plan-power */
+  uint64_t planned;
   mg_monitor *monitor;
   int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
@@ -325,6 +329,11 @@ static int conclude(evaluation *v) {
   mg_coordinator_read(v->coordinator, &state);
   mg_coordinator_judge(v->coordinator, judgement);
   int code = v->interrupted ? MG_EXIT_INTERRUPTED : (int)judgement->verdict;
+  if (v->pilot && code != MG_INVALID && code != MG_EXIT_INTERRUPTED) {
+    mg_pilot_say(v->plan, v->planned, &state.tally->pairs);
+    free(judgement);
+    return 0;
+  }
   mg_report r = {.plan = v->plan,
                  .state = &state,
                  .judgement = judgement,
@@ -379,6 +388,8 @@ int mg_cli_run(int argc, char **argv) {
   mg_err err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
   if (err == MG_OK && !v.plan->is_plan)
     err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan: mg.plan { checks = \"%s\", ... }", script, script);
+  v.pilot = mg_args_get(&v.args, &command, "plan-power") != NULL;
+  if (err == MG_OK && v.pilot) err = mg_pilot_cut(v.plan, &v.planned, &e);
   if (err == MG_OK) {
     v.progress = mg_progress_new(STDERR_FILENO, v.quiet ? MG_PROGRESS_QUIET : MG_PROGRESS_AUTO);
     err = evaluate(&v, &e);

@@ -175,6 +175,34 @@ describe("cover", function()
   end)
 end)
 
+describe("--plan-power", function()
+  local dir
+  setup(function() dir = support.folder() end)
+  teardown(support.clean)
+
+  it("forecasts n from a pilot", function()
+    local plan = [[
+      local mg = require "mguard"
+      return mg.plan {
+        checks = mg.checks { generate = function(g) return g.case end,
+          properties = { mg.property { "odd one", hard = false, check = function(out) return out ~= 0 end } } },
+        %s candidate = function(x) return x %% 50 == 17 and 0 or 1 end, cases = 100000, report = { json = "no.json" },
+      }]]
+    support.write(dir, "power.lua", plan:format("baseline = function(x) return x % 50 == 3 and 0 or 1 end, goal = mg.goal.noninferiority(0.02),"))
+    local got = support.mguard(dir, "run power.lua --plan-power")
+    assert.are.equal(0, got.code, got.err)
+    assert.is_truthy(got.out:find("pilot of 500 pairs: baseline only 10, candidate only 10", 1, true), got.out)
+    local n = tonumber(got.out:match("without a difference of rates (%d+) cases"))
+    assert.is_true(n > 800 and n < 1000, got.out) -- 866 for 4 % differing
+    assert.is_truthy(got.out:find("the 100000 planned have 1.0000", 1, true), got.out)
+    assert.are.equal("absent\n", support.shell(dir, "test -e no.json || echo absent").out)
+    support.write(dir, "alone.lua", plan:format(""))
+    got = support.mguard(dir, "run alone.lua --plan-power")
+    assert.are.equal(4, got.code)
+    assert.is_truthy(got.err:find("--plan-power forecasts a comparison, and alone.lua has no baseline", 1, true), got.err)
+  end)
+end)
+
 describe("flaky", function()
   local dir
   setup(function() dir = support.folder() end)
