@@ -8,8 +8,8 @@
 enum { READ_BYTES = 65536, READ_MOST = 1 << 20, KEEP_BYTES = 1 << 20, CLOSE_MS = 500, ANSWER_MS = 3000, FRAME_MAX = 131072, POOL_PAGE = 4096 };
 
 typedef struct channel {
-  bool open, made; /* made: the pool is */
-  amqp_pool_t pool; /* what method and properties point into; recycled with the channel's next method */
+  bool open, made;              /* made: the pool is */
+  amqp_pool_t pool;             /* what method and properties point into; recycled with the channel's next method */
   amqp_method_number_t content; /* of the method whose content is under way; 0: none */
   void *method;
   amqp_basic_properties_t *properties; /* NULL: the header has not come */
@@ -183,9 +183,7 @@ static void on_shut(mg_rabbit_conn *c, uint16_t n, const amqp_channel_close_t *m
   tell(c, n, AMQP_CHANNEL_CLOSE_METHOD, m, NULL, (mg_slice){0});
 }
 
-static bool has_content(amqp_method_number_t id) {
-  return id == AMQP_BASIC_DELIVER_METHOD || id == AMQP_BASIC_GET_OK_METHOD || id == AMQP_BASIC_RETURN_METHOD;
-}
+static bool has_content(amqp_method_number_t id) { return id == AMQP_BASIC_DELIVER_METHOD || id == AMQP_BASIC_GET_OK_METHOD || id == AMQP_BASIC_RETURN_METHOD; }
 
 /* A copy of the payload in the channel's pool: what is decoded points into it. */
 static bool keep(channel *ch, mg_slice payload, size_t from, amqp_bytes_t *out) {
@@ -202,8 +200,10 @@ static mg_err on_method(mg_rabbit_conn *c, uint16_t n, mg_slice payload) {
   void *method = NULL;
   if (payload.len < 4 || ch->content != 0) return bad_frames(c);
   amqp_method_number_t id = mg_amqp_u32(payload.data);
-  if (!ch->made) init_amqp_pool(&ch->pool, POOL_PAGE);
-  else recycle_amqp_pool(&ch->pool);
+  if (!ch->made)
+    init_amqp_pool(&ch->pool, POOL_PAGE);
+  else
+    recycle_amqp_pool(&ch->pool);
   ch->made = true;
   if (!keep(ch, payload, 4, &bytes)) return MG_NOMEM;
   int status = amqp_decode_method(id, &ch->pool, bytes, &method);
@@ -218,8 +218,10 @@ static mg_err on_method(mg_rabbit_conn *c, uint16_t n, mg_slice payload) {
   }
   note_reply(c, n, id, method);
   if (n == 0) return on_connection(c, id, method);
-  if (id == AMQP_CHANNEL_CLOSE_METHOD) on_shut(c, n, method);
-  else if (id == AMQP_CHANNEL_OPEN_OK_METHOD) ch->open = true;
+  if (id == AMQP_CHANNEL_CLOSE_METHOD)
+    on_shut(c, n, method);
+  else if (id == AMQP_CHANNEL_OPEN_OK_METHOD)
+    ch->open = true;
   else if (id == AMQP_BASIC_ACK_METHOD || id == AMQP_BASIC_NACK_METHOD || id == AMQP_BASIC_CANCEL_METHOD) {
     tell(c, n, id, method, NULL, (mg_slice){0});
   }
@@ -326,8 +328,10 @@ static mg_err write_all(mg_rabbit_conn *c) {
     c->sent_ms = mg_now_ms();
   }
   c->out_at = 0;
-  if (c->out.cap > KEEP_BYTES) mg_buf_fini(&c->out);
-  else mg_buf_clear(&c->out);
+  if (c->out.cap > KEEP_BYTES)
+    mg_buf_fini(&c->out);
+  else
+    mg_buf_clear(&c->out);
   return MG_OK;
 }
 
@@ -397,13 +401,14 @@ static mg_err await(mg_rabbit_conn *c, uint16_t n, amqp_method_number_t id, amqp
   c->asked[1] = other != 0 ? other : id;
   c->answer = 0;
   if (until < mg_now_ms() + ANSWER_MS) until = mg_now_ms() + ANSWER_MS;
-  for (bool was_open = c->channels[n].open;;) {
+  const channel *ch = &c->channels[n];
+  for (bool was_open = ch->open && ch != c->channels;;) {
     mg_err err = mg_rabbit_pump(c, e);
     if (err != MG_OK || c->answer != 0) {
       c->asked[0] = c->asked[1] = 0;
       return err;
     }
-    if (n > 0 && was_open && !c->channels[n].open) return mg_rabbit_channel_fault(c, n, e);
+    if (was_open && !ch->open) return mg_rabbit_channel_fault(c, n, e);
     if (mg_rabbit_wait(c, NULL, until, -1) != MG_TIMEOUT) continue;
     mg_error silent = {0};
     (void)mg_fail(&silent, MG_CONN, "%s did not answer in time", mg_rabbit_where(c));
@@ -412,10 +417,11 @@ static mg_err await(mg_rabbit_conn *c, uint16_t n, amqp_method_number_t id, amqp
   }
 }
 
-mg_err mg_rabbit_ask(mg_rabbit_conn *c, uint16_t n, amqp_method_number_t id, const void *method, amqp_method_number_t reply_id,
-                     amqp_method_number_t other_id, mg_ms until, mg_rabbit_reply *reply, mg_error *e) {
+mg_err mg_rabbit_ask(mg_rabbit_conn *c, uint16_t n, amqp_method_number_t id, const void *method, amqp_method_number_t reply_id, amqp_method_number_t other_id,
+                     mg_ms until, mg_rabbit_reply *reply, mg_error *e) {
   if (c->dead.code != MG_OK) return is_dead(c, e);
-  if (n > 0 && !c->channels[n].open && id != AMQP_CHANNEL_OPEN_METHOD) return mg_rabbit_channel_fault(c, n, e);
+  const channel *ch = &c->channels[n];
+  if (ch != c->channels && !ch->open && id != AMQP_CHANNEL_OPEN_METHOD) return mg_rabbit_channel_fault(c, n, e);
   mg_rabbit_put(c, n, id, method);
   mg_err err = await(c, n, reply_id, other_id, until, e);
   if (err == MG_OK && reply != NULL) *reply = c->reply;
@@ -435,9 +441,11 @@ mg_err mg_rabbit_channel(mg_rabbit_conn *c, uint16_t n, mg_ms until, bool *opene
 /* --- login --- */
 
 static void put_start_ok(mg_rabbit_conn *c, const char *name) {
-  amqp_table_entry_t can[] = {mg_amqp_entry_true("publisher_confirms"),  mg_amqp_entry_true("consumer_cancel_notify"),       mg_amqp_entry_true("basic.nack"),
-                              mg_amqp_entry_true("connection.blocked"), mg_amqp_entry_true("authentication_failure_close"), mg_amqp_entry_true("exchange_exchange_bindings")};
-  amqp_table_entry_t who[] = {mg_amqp_entry_text("product", "mguard"), mg_amqp_entry_text("version", MG_VERSION), mg_amqp_entry_text("connection_name", name),
+  amqp_table_entry_t can[] = {mg_amqp_entry_true("publisher_confirms"), mg_amqp_entry_true("consumer_cancel_notify"), mg_amqp_entry_true("basic.nack"),
+                              mg_amqp_entry_true("connection.blocked"), mg_amqp_entry_true("authentication_failure_close")};
+  amqp_table_entry_t who[] = {mg_amqp_entry_text("product", "mguard"),
+                              mg_amqp_entry_text("version", MG_VERSION),
+                              mg_amqp_entry_text("connection_name", name),
                               {.key = mg_amqp_text("capabilities")}};
   who[3].value.kind = AMQP_FIELD_KIND_TABLE;
   who[3].value.value.table = (amqp_table_t){sizeof can / sizeof *can, can};
@@ -472,8 +480,8 @@ static mg_err log_in(mg_rabbit_conn *c, const char *name, mg_ms until, mg_error 
   return err;
 }
 
-mg_err mg_rabbit_conn_open(mg_rabbit_conn **out, const mg_rabbit_settings *s, const mg_rabbit_place *where, const char *name,
-                           mg_rabbit_listener *listener, void *owner, mg_ms until, mg_error *e) {
+mg_err mg_rabbit_conn_open(mg_rabbit_conn **out, const mg_rabbit_settings *s, const mg_rabbit_place *where, const char *name, mg_rabbit_listener *listener,
+                           void *owner, mg_ms until, mg_error *e) {
   mg_endpoint at = {.service = "rabbitmq", .host = where->host, .port = where->port, .tls = s->tls};
   mg_rabbit_conn *c = calloc(1, sizeof *c);
   if (c == NULL) return mg_fail(e, MG_NOMEM, "no memory for a connection");

@@ -30,8 +30,8 @@ typedef struct mg_rabbit_reply {
   char name[256];               /* declare-ok: the queue */
 } mg_rabbit_reply;
 
-mg_err mg_rabbit_conn_open(mg_rabbit_conn **out, const mg_rabbit_settings *s, const mg_rabbit_place *where, const char *name,
-                           mg_rabbit_listener *listener, void *owner, mg_ms until, mg_error *e);
+mg_err mg_rabbit_conn_open(mg_rabbit_conn **out, const mg_rabbit_settings *s, const mg_rabbit_place *where, const char *name, mg_rabbit_listener *listener,
+                           void *owner, mg_ms until, mg_error *e);
 void mg_rabbit_conn_close(mg_rabbit_conn *c); /* says good-bye, within half a second; NULL is fine */
 
 /* Queue what is to be sent; pump, flush and ask send it. */

@@ -11,8 +11,8 @@ typedef struct walk {
   const char *const *tasks; /* NULL: all */
   size_t count, max;
   purpose purpose;
-  mg_batch *out;  /* LIST */
-  mg_batch seen;  /* run and task of those that matched: repeats are one entry */
+  mg_batch *out; /* LIST */
+  mg_batch seen; /* run and task of those that matched: repeats are one entry */
   size_t moved;
 } walk;
 
@@ -43,8 +43,15 @@ static mg_err get(mg_rabbit *r, const char *queue, mg_ms until, bool *got, mg_er
 }
 
 static mg_err put_back_on(mg_rabbit *r, const mg_delivery *d, mg_ms until, mg_error *e) {
-  mg_rabbit_out out = {.exchange = r->settings.exchange, .key = r->settings.routing_key, .run = d->run, .task = d->task, .attempt = d->attempt,
-                       .ttl_ms = r->settings.retention_ms, .mandatory = true, .ours = true, .body = d->body};
+  mg_rabbit_out out = {.exchange = r->settings.exchange,
+                       .key = r->settings.routing_key,
+                       .run = d->run,
+                       .task = d->task,
+                       .attempt = d->attempt,
+                       .ttl_ms = r->settings.retention_ms,
+                       .mandatory = true,
+                       .ours = true,
+                       .body = d->body};
   mg_err err = mg_rabbit_send(r, &out, 1, until, e);
   if (err != MG_OK) return err;
   return out.err == MG_LOST ? mg_fail(e, MG_AGAIN, "the broker has no queue %s", r->settings.queue) : out.err;

@@ -17,10 +17,14 @@ static bool is_current(const mg_lease *l) { return l->epoch == l->feed->epoch &&
 static void unlink_lease(mg_lease *l) {
   mg_rabbit_feed *f = l->feed;
   if (f->stash == l) f->stash = l->next;
-  if (l->previous != NULL) l->previous->next = l->next;
-  else f->first = l->next;
-  if (l->next != NULL) l->next->previous = l->previous;
-  else f->last = l->previous;
+  if (l->previous != NULL)
+    l->previous->next = l->next;
+  else
+    f->first = l->next;
+  if (l->next != NULL)
+    l->next->previous = l->previous;
+  else
+    f->last = l->previous;
   free(l->bytes);
   free(l);
 }
@@ -28,8 +32,10 @@ static void unlink_lease(mg_lease *l) {
 /* The broker no longer counts it as ours. */
 static void leave(mg_lease *l) {
   mg_rabbit_feed *f = l->feed;
-  if (l->state == MG_RABBIT_STASHED) f->stashed--;
-  else f->held--;
+  if (l->state == MG_RABBIT_STASHED)
+    f->stashed--;
+  else
+    f->held--;
   if (l->generation == f->generation) f->out--;
 }
 
@@ -61,8 +67,10 @@ void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_new
   bool active = tag >= f->first_tag && tag < f->first_tag + f->consumers;
   l->generation = active ? f->generation : f->generation - 1;
   if (active) f->out++;
-  if (f->last != NULL) f->last->next = l;
-  else f->first = l;
+  if (f->last != NULL)
+    f->last->next = l;
+  else
+    f->first = l;
   f->last = l;
   if (f->stash == NULL) f->stash = l;
   f->stashed++;
@@ -208,9 +216,7 @@ mg_err mg_rabbit_feed_fetch(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms u
   }
 }
 
-bool mg_rabbit_is_held(const mg_lease *l, const mg_rabbit_feed *f) {
-  return l != NULL && l->feed == f && l->epoch == f->epoch && l->state == MG_RABBIT_HELD;
-}
+bool mg_rabbit_is_held(const mg_lease *l, const mg_rabbit_feed *f) { return l != NULL && l->feed == f && l->epoch == f->epoch && l->state == MG_RABBIT_HELD; }
 
 static void put_ack(mg_rabbit *r, const mg_rabbit_feed *f, uint64_t tag, bool multiple) {
   amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};

@@ -35,8 +35,10 @@ static bool put(mg_rabbit_notes *n, const char *subject, mg_slice body, mg_ms ex
     n->items = grown;
     n->cap = cap;
   }
-  if (*fresh) n->items[n->count++] = (mg_rabbit_note){.subject = name};
-  else free(n->items[i].body);
+  if (*fresh)
+    n->items[n->count++] = (mg_rabbit_note){.subject = name};
+  else
+    free(n->items[i].body);
   if (body.len > 0) memcpy(copy, body.data, body.len);
   n->items[i].body = copy;
   n->items[i].len = body.len;

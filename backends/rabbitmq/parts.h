@@ -6,7 +6,7 @@
 #include "dispatch/backend.h"
 
 enum { MG_RABBIT_TASKS = 1, MG_RABBIT_RESULTS, MG_RABBIT_NOTES, MG_RABBIT_ADMIN }; /* channels of the receiving connection */
-enum { MG_RABBIT_CONFIRMED = 1, MG_RABBIT_PLAIN };                                  /* of the publishing one */
+enum { MG_RABBIT_CONFIRMED = 1, MG_RABBIT_PLAIN };                                 /* of the publishing one */
 
 typedef enum mg_rabbit_state {
   MG_RABBIT_STASHED = 0, /* came, and nobody has fetched it yet */
@@ -37,15 +37,15 @@ struct mg_rabbit_feed {
   uint16_t channel;
   uint32_t limit, lump; /* at most so many held; consumers grow by at least lump */
   char queue[256];
-  uint64_t epoch;                    /* rises when the channel is lost: older receipts are void */
-  unsigned generation;               /* rises when all consumers are cancelled */
-  unsigned first_tag, consumers;     /* active: "f<first_tag>" ... */
-  size_t capacity, out;              /* sum of their prefetch counts; what came by them and is unsettled */
-  size_t held, stashed;              /* of this epoch */
-  mg_lease *first, *last, *stash;    /* stash: the first that is STASHED */
-  mg_ms asked_ms;                    /* the last fetch */
-  mg_ms ample_ms;                    /* since when more may come than is asked for; 0: not so */
-  bool closed;                       /* purged: is not declared again */
+  uint64_t epoch;                 /* rises when the channel is lost: older receipts are void */
+  unsigned generation;            /* rises when all consumers are cancelled */
+  unsigned first_tag, consumers;  /* active: "f<first_tag>" ... */
+  size_t capacity, out;           /* sum of their prefetch counts; what came by them and is unsettled */
+  size_t held, stashed;           /* of this epoch */
+  mg_lease *first, *last, *stash; /* stash: the first that is STASHED */
+  mg_ms asked_ms;                 /* the last fetch */
+  mg_ms ample_ms;                 /* since when more may come than is asked for; 0: not so */
+  bool closed;                    /* purged: is not declared again */
 };
 
 typedef struct mg_rabbit_note { /* the newest of a sender or about a subject */
@@ -83,20 +83,20 @@ typedef struct mg_rabbit {
   bool declared;
   bool no_memory; /* a delivery could not be kept: the receiver must go, so that the broker brings it again */
   mg_rabbit_feed tasks, results;
-  mg_rabbit_notes notes;         /* a coordinator's beats, a worker's controls */
-  mg_rabbit_notes said;          /* a coordinator's controls, a worker's beat: said again to those who come later */
+  mg_rabbit_notes notes; /* a coordinator's beats, a worker's controls */
+  mg_rabbit_notes said;  /* a coordinator's controls, a worker's beat: said again to those who come later */
   bool say_again;
   char notes_queue[256];
-  uint64_t next_tag;             /* of the next message on the confirmed channel */
-  mg_rabbit_out *sending;        /* while a send waits: the messages, */
+  uint64_t next_tag;                    /* of the next message on the confirmed channel */
+  mg_rabbit_out *sending;               /* while a send waits: the messages, */
   size_t sending_count, confirmed, low; /* how many are confirmed, and the first that is not */
-  uint64_t sending_tag;          /* the tag of the first */
-  int publish_fault;             /* the confirmed channel was shut with this code */
-  int64_t largest;               /* bytes the broker takes; learnt from its refusal; 0 unknown */
-  mg_batch gets;                 /* what basic.get brought on the admin channel */
+  uint64_t sending_tag;                 /* the tag of the first */
+  int publish_fault;                    /* the confirmed channel was shut with this code */
+  int64_t largest;                      /* bytes the broker takes; learnt from its refusal; 0 unknown */
+  mg_batch gets;                        /* what basic.get brought on the admin channel */
   uint64_t got_tag;
-  mg_ms probed_ms;               /* publisher: when a coordinator last made sure that it is not blocked */
-  mg_ms unblocked_ms;            /* when an alarm was last seen */
+  mg_ms probed_ms;    /* publisher: when a coordinator last made sure that it is not blocked */
+  mg_ms unblocked_ms; /* when an alarm was last seen */
 } mg_rabbit;
 
 static inline mg_rabbit *mg_rabbit_of(mg_backend *b) { return (mg_rabbit *)(void *)b; /* the first member */ }
@@ -119,8 +119,8 @@ mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
 /* feed.c */
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump);
 void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_news *news);
-void mg_rabbit_feed_lost(mg_rabbit_feed *f);      /* the channel is gone */
-void mg_rabbit_feed_cancelled(mg_rabbit_feed *f); /* the consumers are, by the broker */
+void mg_rabbit_feed_lost(mg_rabbit_feed *f);               /* the channel is gone */
+void mg_rabbit_feed_cancelled(mg_rabbit_feed *f);          /* the consumers are, by the broker */
 void mg_rabbit_feed_rest(mg_rabbit *r, mg_rabbit_feed *f); /* gives back what nobody asks for */
 void mg_rabbit_feed_fini(mg_rabbit_feed *f);
 mg_err mg_rabbit_feed_fetch(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms until, mg_batch *out, mg_error *e);

@@ -97,7 +97,9 @@ mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, cons
 /* --- the window --- */
 
 static mg_err too_large(const mg_rabbit *r, const mg_rabbit_out *m, mg_error *e) {
-  return mg_fail(e, MG_ARG, "a message of %zu bytes is above the %" PRId64 " that RabbitMQ takes: raise max_message_size on the broker, or use a smaller max_batch_size",
+  return mg_fail(e, MG_ARG,
+                 "a message of %zu bytes is above the %" PRId64 " that RabbitMQ takes: raise max_message_size on the broker, or use a smaller "
+                 "max_batch_size",
                  m->body.len, r->largest);
 }
 
@@ -138,7 +140,10 @@ static mg_err send_window(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_m
     }
     if (r->confirmed == count) break;
     if (mg_rabbit_wait(r->publisher, NULL, until, -1) != MG_TIMEOUT) continue;
-    err = blocked ? mg_rabbit_blocked_fault(r->publisher, e) : mg_fail(e, MG_TIMEOUT, "%s has not confirmed %zu of %zu messages in time", mg_rabbit_where(r->publisher), count - r->confirmed, count);
+    if (blocked)
+      err = mg_rabbit_blocked_fault(r->publisher, e);
+    else
+      err = mg_fail(e, MG_TIMEOUT, "%s has not confirmed %zu of %zu messages in time", mg_rabbit_where(r->publisher), count - r->confirmed, count);
     break;
   }
   r->sending = NULL;
@@ -224,9 +229,11 @@ static mg_err publish(mg_rabbit *r, mg_publish *items, size_t count, fill_out *f
   mg_error ours = {0};
   mg_rabbit_out *out = calloc(count, sizeof *out);
   char(*queues)[256] = malloc(count * sizeof *queues);
-  mg_err err = out == NULL || queues == NULL ? mg_fail(&ours, MG_NOMEM, "no memory to publish %zu messages", count) : mg_rabbit_ready(r, until, &ours);
+  mg_err err = mg_rabbit_ready(r, until, &ours);
+  if (out == NULL || queues == NULL) err = mg_fail(&ours, MG_NOMEM, "no memory to publish %zu messages", count);
   for (size_t i = 0; i < count && err == MG_OK; i++) {
-    out[i] = (mg_rabbit_out){.exchange = "", .run = items[i].run, .task = items[i].task, .attempt = items[i].attempt, .mandatory = true, .ours = true, .body = items[i].body};
+    out[i] = (mg_rabbit_out){.exchange = "", .run = items[i].run, .task = items[i].task, .attempt = items[i].attempt, .mandatory = true, .ours = true};
+    out[i].body = items[i].body;
     out[i].key = queues[i];
     err = mg_rabbit_check_names(items[i].run, items[i].task, &ours);
     if (err == MG_OK) err = fill(r, &items[i], &out[i], queues[i], until, &ours);

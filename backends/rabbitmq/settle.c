@@ -61,8 +61,8 @@ static mg_err move(mg_rabbit *r, mg_settle *items, const size_t *chosen, char (*
   for (size_t i = 0; i < count; i++) {
     const mg_settle *s = &items[chosen[i]];
     const mg_lease *l = s->lease;
-    out[i] = (mg_rabbit_out){.exchange = "", .key = queues[i], .run = l->run, .task = l->task, .attempt = l->attempt, .mandatory = true, .ours = true,
-                             .body = {l->bytes, l->len}};
+    out[i] = (mg_rabbit_out){
+        .exchange = "", .key = queues[i], .run = l->run, .task = l->task, .attempt = l->attempt, .mandatory = true, .ours = true, .body = {l->bytes, l->len}};
     if (dead) out[i].why = s->why != NULL ? s->why : "";
   }
   err = mg_rabbit_send(r, out, count, until, e);
@@ -90,13 +90,18 @@ static mg_err relocate(mg_backend *b, mg_settle *items, size_t count, bool dead,
   for (size_t i = 0; i < count; i++) {
     if (items[i].err != MG_OK) continue;
     if (!dead && items[i].ms <= 0) {
-      if (mg_rabbit_is_held(items[i].lease, &r->tasks)) mg_rabbit_feed_requeue(r, items[i].lease);
-      else items[i].err = MG_LOST; /* named twice */
+      if (mg_rabbit_is_held(items[i].lease, &r->tasks))
+        mg_rabbit_feed_requeue(r, items[i].lease);
+      else
+        items[i].err = MG_LOST; /* named twice */
       continue;
     }
-    if (dead) mg_rabbit_dead_queue(r, queues[n]);
-    else if (n > 0 && queue_ms == items[i].ms) memcpy(queues[n], queues[n - 1], sizeof queues[n]);
-    else err = mg_rabbit_retry_queue(r, items[i].ms, until, queues[n], &ours);
+    if (dead)
+      mg_rabbit_dead_queue(r, queues[n]);
+    else if (n > 0 && queue_ms == items[i].ms)
+      memcpy(queues[n], queues[n - 1], sizeof queues[n]);
+    else
+      err = mg_rabbit_retry_queue(r, items[i].ms, until, queues[n], &ours);
     if (err != MG_OK) break;
     queue_ms = items[i].ms;
     chosen[n++] = i;

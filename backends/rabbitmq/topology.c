@@ -7,9 +7,7 @@
 
 enum { EXPIRES_EXTRA_MS = 120000, MOST_MS = 2000000000 };
 
-void mg_rabbit_results_queue(const mg_rabbit *r, const char *run, char out[256]) {
-  (void)snprintf(out, 256, "%s.results.%s", r->settings.queue, run);
-}
+void mg_rabbit_results_queue(const mg_rabbit *r, const char *run, char out[256]) { (void)snprintf(out, 256, "%s.results.%s", r->settings.queue, run); }
 
 void mg_rabbit_dead_queue(const mg_rabbit *r, char out[256]) { (void)snprintf(out, 256, "%s.dead", r->settings.queue); }
 
@@ -30,8 +28,10 @@ static void on_receiver(void *owner, const mg_rabbit_news *news) {
   mg_rabbit_feed *f = news->channel == MG_RABBIT_TASKS ? &r->tasks : news->channel == MG_RABBIT_RESULTS ? &r->results : NULL;
   switch (news->id) {
   case AMQP_BASIC_DELIVER_METHOD:
-    if (f != NULL) mg_rabbit_feed_take_in(r, f, news);
-    else mg_rabbit_note_take_in(r, news);
+    if (f != NULL)
+      mg_rabbit_feed_take_in(r, f, news);
+    else
+      mg_rabbit_note_take_in(r, news);
     break;
   case AMQP_BASIC_GET_OK_METHOD: {
     char run[260], task[260], why[1100];
@@ -50,13 +50,17 @@ static void on_receiver(void *owner, const mg_rabbit_news *news) {
     if (f != NULL) {
       bool first = f->consumers > 0 && !f->closed;
       mg_rabbit_feed_cancelled(f);
-      if (first) mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)), "the queue %s was deleted on the broker; it is made again", f->queue);
+      if (first) {
+        mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)), "the queue %s was deleted on the broker; it is made again", f->queue);
+      }
     }
     break;
   case AMQP_CHANNEL_CLOSE_METHOD: {
     const amqp_channel_close_t *m = news->method;
-    if (f != NULL) mg_rabbit_feed_lost(f);
-    else if (news->channel == MG_RABBIT_NOTES) r->declared = false;
+    if (f != NULL)
+      mg_rabbit_feed_lost(f);
+    else if (news->channel == MG_RABBIT_NOTES)
+      r->declared = false;
     if (f == &r->tasks && m->reply_code == AMQP_PRECONDITION_FAILED) {
       mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)),
              "the broker took the tasks back: %.*s; a task must end within the broker's consumer_timeout (consumer_timeout_seconds is %.0f here)",
@@ -254,8 +258,8 @@ mg_err mg_rabbit_ready(mg_rabbit *r, mg_ms until, mg_error *e) {
   }
   if (r->publisher != NULL && mg_rabbit_pump(r->publisher, &ours) != MG_OK) mg_rabbit_drop(r, r->publisher);
   if (r->receiver == NULL) err = connect_one(r, &r->receiver, "receive", on_receiver, until, &ours);
-  if (err == MG_OK && (r->publisher == NULL || !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_CONFIRMED) ||
-                       !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_PLAIN))) {
+  if (err == MG_OK &&
+      (r->publisher == NULL || !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_CONFIRMED) || !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_PLAIN))) {
     err = connect_publisher(r, until, &ours);
   }
   if (err == MG_OK && !r->declared) {

@@ -246,7 +246,8 @@ static void acks_together_take_nothing_else(void **state) {
   (void)snprintf(line, sizeof line, "%s\t%zu", mg_options_text(s.options, "queue_name", NULL), left);
   for (mg_ms end = mg_now_ms() + PATIENCE_MS;;) {
     assert_int_equal(mg_rabbitmq_backend.service(s.worker, mg_now_ms(), &e), MG_OK);
-    if (!mg_test_rabbit_ctl(&node, said, sizeof said, "list_queues", "--no-table-headers", "name", "messages_unacknowledged", (char *)NULL)) fail_msg("%s", said);
+    if (!mg_test_rabbit_ctl(&node, said, sizeof said, "list_queues", "--no-table-headers", "name", "messages_unacknowledged", (char *)NULL))
+      fail_msg("%s", said);
     if (strstr(said, line) != NULL) break;
     if (mg_now_ms() > end) fail_msg("%zu are not acked, but the broker says:\n%s", left, said);
   }

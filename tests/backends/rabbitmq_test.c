@@ -78,8 +78,10 @@ int main(int argc, char **argv) {
     ways[i].server = &server;
     if (argc > 1 && strcmp(names[i], argv[1]) == 0) alone = i;
   }
-  if (alone >= 0) failed = run(&ways[alone], argc - 1, argv + 1);
-  else failed = mg_test_beside("rabbitmq", names, WAYS, run_beside, argv[0], LIMIT_S);
+  if (alone >= 0)
+    failed = run(&ways[alone], argc - 1, argv + 1);
+  else
+    failed = mg_test_beside("rabbitmq", names, WAYS, run_beside, argv[0], LIMIT_S);
   mg_test_rabbit_end(&server);
   return failed;
 }

@@ -151,9 +151,8 @@ void mg_test_rabbit_options(const mg_test_rabbit *r, bool tls, mg_options *o) {
   (void)mg_options_set_int(o, "connection.port", tls ? r->tls_port : r->port);
   if (!tls) return;
   (void)mg_options_set_bool(o, "connection.ssl", true);
-  static const char *const files[][2] = {{"connection.ssl_ca_location", "ca.crt"},
-                                         {"connection.ssl_certificate_location", "client.crt"},
-                                         {"connection.ssl_key_location", "client.key"}};
+  static const char *const files[][2] = {
+      {"connection.ssl_ca_location", "ca.crt"}, {"connection.ssl_certificate_location", "client.crt"}, {"connection.ssl_key_location", "client.key"}};
   for (size_t i = 0; i < 3; i++) {
     (void)snprintf(path, sizeof path, "%s/%s", r->folder, files[i][1]);
     (void)mg_options_set_text(o, files[i][0], path);
