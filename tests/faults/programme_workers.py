@@ -107,6 +107,36 @@ def only_stopped(x):
     return "%s; %s" % ("; ".join(lines), facts)
 
 
+@fault("a late result of a task that was cut meanwhile")
+def cut_meanwhile(x):
+    """Its worker stops, the next dies in it, so it is cut; pieces count when the whole comes after all. Each case and label counts once."""
+    cases, queue, batch = x.cases(60), x.queue(), 10
+    first = x.stage.worker(queue, 40)
+    run = x.run(queue, cases, more=["--timeout-ms", "10000"])
+    x.at_work(first)
+    wait_until(lambda: x.stage.log.of_worker(first.pid)[-1].case % batch in (2, 3, 4), 10, "it is in the middle of a task", 0.001)
+    first.signal_all(signal.SIGSTOP)
+    task = x.stage.log.of_worker(first.pid)[-1].case // batch
+
+    def in_task(worker, since=0.0):
+        return [e for e in x.stage.log.of_worker(worker.pid, since) if e.case // batch == task]
+
+    second = x.stage.worker(queue, 300)
+    begun = wait_until(lambda: in_task(second), 30, lambda: "the second worker runs the task of the first: %s" % run.tail())[0]
+    wait_until(lambda: in_task(second, begun.time + 1.2), 10, "its beats have told of that")
+    second.kill()
+    third = x.stage.worker(queue, 300)
+    wait_until(lambda: len({e.case for e in in_task(third)}) >= 3, 40, lambda: "the third worker runs pieces of it: %s" % run.tail())
+    going = boot_time()
+    first.signal_all(signal.SIGCONT)
+    wait_until(lambda: in_task(first, going), 10, "the first worker goes on with the task")
+    pieces = len({e.case for e in in_task(third)})
+    facts = x.check(run, cases)
+    assert pieces < batch, "the third worker was through with the task before the first went on"
+    x.proof(facts.requeued >= 3 and facts.beyond > 0, facts)
+    return "task %d: %d of its cases ran in pieces when the whole came; %s" % (task, pieces, facts)
+
+
 @fault("a worker killed on the very last task")
 def last_task(x):
     """Nothing else is left to do when it dies."""
