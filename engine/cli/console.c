@@ -1,6 +1,5 @@
 #include "cli/console.h"
 
-#include "base/ident.h"
 #include "cli/cli.h"
 #include "wire/reader.h"
 #include <stdio.h>
@@ -49,6 +48,11 @@ int mg_console_open(mg_console *c, const mg_command *command, const mg_args *a, 
 }
 
 void mg_console_close(mg_console *c) {
+  if (c->listener != NULL) {
+    size_t removed;
+    (void)c->ops->purge_run(c->listener, c->listener_run, mg_console_until(c), &removed, NULL);
+    c->ops->close(c->listener);
+  }
   if (c->backend != NULL) c->ops->close(c->backend);
   if (c->plan == NULL) mg_options_free(c->queue);
   mg_plan_free(c->plan);
@@ -64,6 +68,24 @@ int mg_console_fail(const mg_console *c, const mg_error *e) {
 }
 
 /* ---- messages ---- */
+
+/* As the coordinator of a run without cases, whose place on the broker goes again at the end. */
+static mg_err open_listener(mg_console *c, mg_error *e) {
+  mg_run_id_make(mg_wall_ms(), c->listener_run);
+  mg_backend_config config = {.options = c->queue, .identity = c->identity, .run = c->listener_run, .wake_fd = -1};
+  return c->ops->open(&c->listener, &config, mg_console_until(c), e);
+}
+
+mg_err mg_console_read_beats(mg_console *c, mg_batch *out, mg_error *e) {
+  mg_err err = MG_ARG;
+  if (c->listener == NULL) {
+    err = c->ops->read_beats(c->backend, mg_console_until(c), out, e);
+    if (err != MG_ARG && err != MG_UNSUPPORTED) return err;
+    err = open_listener(c, e);
+    if (err != MG_OK) return err;
+  }
+  return c->ops->read_beats(c->listener, mg_console_until(c), out, e);
+}
 
 static mg_err unseal(mg_console *c, mg_slice framed, mg_slice *body, mg_error *e) {
   mg_frame_fault fault;

@@ -2,6 +2,7 @@
 #ifndef MG_CLI_CONSOLE_H
 #define MG_CLI_CONSOLE_H
 
+#include "base/ident.h"
 #include "base/options.h"
 #include "cli/args.h"
 #include "dispatch/backend.h"
@@ -12,7 +13,7 @@
 
 /* Flags every such command has. */
 #define MG_CONSOLE_FLAGS                                                                                                                                       \
-  {"backend", "NAME", "name of the backend; wins over the plan's queue", "backend"},                                                                                       \
+  {"backend", "NAME", "name of the backend; wins over the plan's queue", "backend"},                                                                           \
       {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},                                                               \
       {"timeout", "S", "give up after so many seconds without an answer of the broker (default 10)", NULL}, {                                                  \
     "json", NULL, "one JSON object on standard output", NULL                                                                                                   \
@@ -22,6 +23,8 @@ typedef struct mg_console {
   const mg_command *command;
   const mg_backend_ops *ops;
   mg_backend *backend;
+  mg_backend *listener; /* hears beats where only coordinators do; NULL: backend does */
+  char listener_run[MG_RUN_ID_BYTES];
   mg_plan *plan;     /* NULL where none was named */
   mg_options *queue; /* owned where plan is NULL */
   mg_keyring *keys;
@@ -40,6 +43,8 @@ mg_ms mg_console_until(const mg_console *c);
 /* The message of e and its exit code. */
 int mg_console_fail(const mg_console *c, const mg_error *e);
 
+/* Every worker's last beat that the broker still has, or that was heard since the first call. */
+mg_err mg_console_read_beats(mg_console *c, mg_batch *out, mg_error *e);
 /* Opens the frame of a beat or control and decodes it; false where it is none (or signed with a key that is not known). */
 bool mg_console_beat(mg_console *c, mg_slice framed, mg_beat *out); /* mg_beat_fini afterwards, on failure too */
 bool mg_console_control(mg_console *c, mg_slice framed, mg_control *out);

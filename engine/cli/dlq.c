@@ -263,7 +263,7 @@ static int need_live(letters *l) {
                        ended == MG_RUN_CANCELLED ? "was interrupted" : "has ended");
   }
   if (c->ops->depth(c->backend, l->run, mg_console_until(c), &d, &e) != MG_OK) return mg_console_fail(c, &e);
-  if (d.pending == 0 && d.in_flight <= 0 && d.results <= 0) {
+  if (d.pending == 0 && d.in_flight == 0 && d.results == 0) { /* a broker that does not tell gets the benefit of the doubt */
     return mg_complain("dlq", MG_EXIT_USAGE, "run %s has no task and no result on the queue: it has ended or never was, and nobody would count the results",
                        l->run);
   }

@@ -89,7 +89,7 @@ static mg_err watch(status *s, mg_ms for_ms, mg_error *e) {
   mg_ms begun = mg_now_ms(), end = begun + for_ms;
   for (bool first = true;; first = false) {
     mg_batch batch = {0};
-    mg_err err = c->ops->read_beats(c->backend, mg_console_until(c), &batch, e);
+    mg_err err = mg_console_read_beats(c, &batch, e);
     for (size_t i = 0; err == MG_OK && i < batch.count; i++) hear(s, batch.items[i].body, first);
     mg_batch_clear(&batch);
     mg_ms now = mg_now_ms();
@@ -132,7 +132,8 @@ static mg_err find_runs(status *s, mg_error *e) {
   return err;
 }
 
-static bool is_empty(const mg_depth *d) { return d->pending <= 0 && d->in_flight <= 0 && d->dead <= 0 && d->results <= 0; }
+/* Where the broker does not tell what is in flight, a run that beats or dead letters name is shown. */
+static bool is_empty(const mg_depth *d) { return d->pending <= 0 && d->in_flight == 0 && d->dead <= 0 && d->results <= 0; }
 
 static mg_err count(status *s, mg_error *e) {
   mg_console *c = &s->console;
