@@ -532,13 +532,6 @@ static mg_err memory_quarantine(mg_backend *base, const char *worker, bool on, m
   return MG_OK;
 }
 
-static bool is_dead(const mg_memory_run *run, const char *task) {
-  for (const mg_node *n = run->dead.next; n != &run->dead; n = n->next) {
-    if (strcmp(MG_NODE_OWNER(n, mg_entry, in_run)->task, task) == 0) return true;
-  }
-  return false;
-}
-
 static mg_err memory_publish_dead(mg_backend *base, mg_publish *items, size_t count, mg_ms until, mg_error *e) {
   (void)until, (void)e;
   mg_memory *b = self(base);
@@ -548,7 +541,7 @@ static mg_err memory_publish_dead(mg_backend *base, mg_publish *items, size_t co
   for (size_t i = 0; i < count; i++) {
     mg_memory_run *run = mg_store_run(m, items[i].run, true);
     items[i].err = run == NULL ? MG_NOMEM : MG_OK;
-    if (run == NULL || is_dead(run, items[i].task)) continue;
+    if (run == NULL || mg_store_is_dead(run, items[i].task)) continue;
     mg_entry *x = mg_store_find(m, run, items[i].task, items[i].attempt);
     if (x == NULL) x = mg_store_add_task(m, run, &items[i], now);
     if (x == NULL || !mg_store_bury(m, x, items[i].why == NULL ? "" : items[i].why)) {

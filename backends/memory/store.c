@@ -324,3 +324,10 @@ mg_entry *mg_store_next(mg_memory_broker *m, const char *const *skip, size_t ski
   }
   return NULL;
 }
+
+bool mg_store_is_dead(const mg_memory_run *run, const char *task) {
+  for (const mg_node *n = run->dead.next; n != &run->dead; n = n->next) {
+    if (strcmp(MG_NODE_OWNER(n, mg_entry, in_run)->task, task) == 0) return true;
+  }
+  return false;
+}

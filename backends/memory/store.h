@@ -115,5 +115,7 @@ const mg_note *mg_notes_find(mg_notes *notes, const char *subject,
                              mg_ms now); /* NULL where it is not there or expired */
 void mg_notes_expire(mg_notes *notes, mg_ms now);
 void mg_notes_fini(mg_notes *notes);
+/* Whether a dead letter of that task stands in the run. */
+bool mg_store_is_dead(const mg_memory_run *run, const char *task);
 
 #endif
