@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, whose cases it runs", NULL},
-                                {"backend", "NAME", "redis; wins over the script's queue", "backend"},
+                                {"backend", "NAME", "redis or rabbitmq; wins over the script's queue", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"executors", "N", "processes that run cases (default: one a core)", NULL},
                                 {"drain-timeout", "S", "after SIGTERM, seconds to finish what is held (default 300)", NULL},

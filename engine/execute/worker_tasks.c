@@ -117,9 +117,10 @@ static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
          k->run, (int)r->refused.len, (const char *)r->refused.data);
   bool skips = (w->config.backend->capabilities & MG_CAP_SKIP_RUNS) != 0;
   mg_link_skip_run(w->link, k->run, delay);
-  send_result(w, k, r, false, skips ? 0 : delay); /* a worker that can run it need not wait */
-  uint32_t needed = MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY;
-  if ((w->config.backend->capabilities & needed) == 0) w->pause_until = mg_now_ms() + delay; /* it would come right back */
+  /* A worker that can run it need not wait. Where this one cannot leave the run alone by itself it stops fetching: it would take the next task of the
+   * run, and so keep all of them from those who can. */
+  send_result(w, k, r, false, skips ? 0 : delay < FAILING_GIVE_BACK_MS ? delay : FAILING_GIVE_BACK_MS);
+  if (!skips) w->pause_until = mg_now_ms() + delay;
 }
 
 static void refuse_files(mg_worker *w, mg_kept *k, const mg_task *t) {
