@@ -22,7 +22,6 @@ static void each_case_once(void **state) {
   assert_int_equal(f.state.repeated_cases, 20);
   assert_int_equal(f.state.different_count, 0);
   assert_int_equal(f.state.requeued_tasks + f.state.repeats_dropped + f.state.bad_messages + f.state.dead_lettered, 0);
-  assert_in_range(f.state.worker_count, 1, 2); /* a run this short may end before the second one is heard */
   assert_int_equal(f.judgement.verdict, MG_ADOPT);
   fixture_fini(&f);
 }
