@@ -294,7 +294,8 @@ class Redis(Broker):
     def _variants(self, whole, rng):
         """What can be wrong with a message, each with a name."""
         out = {"empty": b"", "garbage": b"\x01\x00" + rng.randbytes(300), "text": b"\x01\x00hello, this is no message",
-               "zeros": b"\0" * 100, "newer": b"\x63" + whole[1:], "oversized": b"\x01\x00" + b"\xc6\xff\xff\xff\xff" + rng.randbytes(200000),
+               "zeros": b"\0" * 100, "newer": b"\x63" + whole[1:],
+               "oversized": b"\x01\x00" + b"\xc6\xff\xff\xff\xff" + rng.randbytes(200000),
                "declares much": b"\x01\x01" + bytes.fromhex("04224d186c40ffffffffffffff7f00") + rng.randbytes(100)}
         for n in (1, 2, len(whole) // 3, len(whole) - 1):
             out["truncated to %d" % n] = whole[:n]

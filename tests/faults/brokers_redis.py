@@ -85,8 +85,10 @@ class Group(Redis):
         return super().residue(run)
 
     def replicated(self, replicas):
-        wait_until(lambda: all(b"master_link_status:up" in (r.ask("INFO", "replication") or b"") for r in replicas), 30, "the replicas are in step",
-                   0.05)
+        def in_step():
+            return all(b"master_link_status:up" in (r.ask("INFO", "replication") or b"") for r in replicas)
+
+        wait_until(in_step, 30, "the replicas are in step", 0.05)
 
     def _end(self, number):
         self.replicated([n for n in self.nodes if n.running() and not n.sentinel and self.node_of(n.port) is None])
@@ -126,7 +128,8 @@ class RedisSentinel(Group):
         return self.node_of(int(at[1])) if at else None
 
     def config(self, **more):
-        return dict({"backend": "redis", "connection": {"sentinels": ["127.0.0.1:%d" % self.sentinel.port], "sentinel_master": "queue"}}, **more)
+        connection = {"sentinels": ["127.0.0.1:%d" % self.sentinel.port], "sentinel_master": "queue"}
+        return dict({"backend": "redis", "connection": connection}, **more)
 
 
 class RedisCluster(Group):
@@ -142,7 +145,8 @@ class RedisCluster(Group):
             nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", n.port, bus)
         wait_until(lambda: all((n.ask("CLUSTER", "NODES") or b"").count(b"\n") == 6 for n in nodes), 30, "all nodes know each other", 0.05)
         for i, n in enumerate(nodes[3:]):
-            wait_until(lambda: n.ask("CLUSTER", "REPLICATE", nodes[i].ask("CLUSTER", "MYID")) == b"OK", 20, "a replica follows its master", 0.05)
+            master = nodes[i].ask("CLUSTER", "MYID")
+            wait_until(lambda: n.ask("CLUSTER", "REPLICATE", master) == b"OK", 20, "a replica follows its master", 0.05)
         self.replicated(nodes[3:])
         wait_until(lambda: all(b"cluster_state:ok" in (n.ask("CLUSTER", "INFO") or b"") for n in nodes), 30, "the cluster is healthy", 0.05)
         self.connect()
@@ -157,4 +161,5 @@ class RedisCluster(Group):
         return None
 
     def config(self, **more):
-        return dict({"backend": "redis", "connection": {"hosts": ["127.0.0.1:%d" % n.port for n in self.nodes[:3]], "cluster": True}}, **more)
+        connection = {"hosts": ["127.0.0.1:%d" % n.port for n in self.nodes[:3]], "cluster": True}
+        return dict({"backend": "redis", "connection": connection}, **more)

@@ -197,7 +197,7 @@ def drained(x):
     """No task is lost, the worker leaves with 0, executions equal cases; most are hit in mid-task."""
     wanted = 200 if x.full else 20
     delay, queue = 4, x.queue(lease_seconds=20, heartbeat_timeout=10, heartbeat_interval=1)
-    cases = x.cases(1300, 12000)
+    cases = x.cases(1500, 20000)
     workers = x.workers(queue, 3, delay)
     run = x.run(queue, cases)
     x.stage.executing(workers[0])
@@ -211,7 +211,7 @@ def drained(x):
             time.sleep(0.001)
         at = boot_time()
         victim.signal(signal.SIGTERM)
-        workers += x.workers(queue, 1, delay)
+        workers += x.workers(queue, 1, delay, executors=x.rng.choice((1, 2)))
         code = victim.wait(30)
         slowest = max(slowest, boot_time() - at)
         assert code == 0, "%s left with %d after SIGTERM: %s" % (victim.name, code, victim.tail())
