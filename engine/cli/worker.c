@@ -17,6 +17,8 @@ static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, who
                                 {"executors", "N", "processes that run cases (default: one a core)", NULL},
                                 {"drain-timeout", "S", "after SIGTERM, seconds to finish what is held (default 300)", NULL},
                                 {"poll-interval", "S", "longest wait of one fetch in seconds (default 1)", NULL},
+                                {"default-timeout-s", "S", "time limit of one role of a case for plans that set none (default 2)", NULL},
+                                {"default-mem-mb", "N", "memory limit of an implementation for plans that set none (default 512)", NULL},
                                 {"name", "NAME", "name of this worker (default: host-pid-random)", NULL},
                                 MG_MONITOR_FLAGS,
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
@@ -116,9 +118,11 @@ int mg_cli_worker(int argc, char **argv) {
   const char *script = mg_args_get(&a, &command, "script");
   if (script == NULL) return mg_complain("worker", MG_EXIT_USAGE, "--script is missing: the checks or the plan whose cases it runs");
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  double executors, drain, poll;
+  double executors, drain, poll, timeout, memory;
   if (!mg_args_number(&a, &command, "executors", 1, 1024, cores > 0 ? (double)cores : 1, &executors) ||
-      !mg_args_number(&a, &command, "drain-timeout", 0, 86400, 300, &drain) || !mg_args_number(&a, &command, "poll-interval", 0.001, 60, 1, &poll)) {
+      !mg_args_number(&a, &command, "drain-timeout", 0, 86400, 300, &drain) || !mg_args_number(&a, &command, "poll-interval", 0.001, 60, 1, &poll) ||
+      !mg_args_number(&a, &command, "default-timeout-s", 0.001, 86400, 0, &timeout) ||
+      !mg_args_number(&a, &command, "default-mem-mb", 8, 1048576, 0, &memory)) {
     return MG_EXIT_USAGE;
   }
   mg_error e;
@@ -146,6 +150,8 @@ int mg_cli_worker(int argc, char **argv) {
                                .overrides = mg_buf_slice(&overrides),
                                .executors = (int)executors,
                                .show_output = mg_args_get(&a, &command, "show-output") != NULL,
+                               .default_timeout_ms = (uint32_t)(timeout * 1000),
+                               .default_memory_mb = (uint32_t)memory,
                                .poll_interval_ms = (mg_ms)(poll * 1000),
                                .drain_timeout_ms = (mg_ms)(drain * 1000),
                                .retry_for_ms = MG_NEVER,

@@ -67,8 +67,8 @@ static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
                .first = e->first,
                .count = e->count,
                .seed = (uint64_t)c->plan->seed,
-               .case_timeout_ms = c->plan->case_timeout_ms,
-               .memory_mb = c->plan->memory_mb,
+               .case_timeout_ms = c->plan->timeout_given ? c->plan->case_timeout_ms : 0,
+               .memory_mb = c->plan->memory_given ? c->plan->memory_mb : 0,
                .violation_cap = c->plan->violation_cap};
   memcpy(t.run, c->run, sizeof t.run);
   mg_task_id_make(t.id, c->epoch, e->seq);

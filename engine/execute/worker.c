@@ -82,6 +82,7 @@ static void on_timer_closed(uv_handle_t *h) {
   while (w->kept.first != NULL) mg_kept_remove(&w->kept, w->kept.first);
   mg_keyring_free(w->keys);
   mg_buf_fini(&w->encoded);
+  mg_buf_fini(&w->task_bytes);
   mg_buf_fini(&w->beat_bytes);
   free(w->beat.tasks);
   free(w);

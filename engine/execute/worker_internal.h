@@ -84,7 +84,7 @@ struct mg_worker {
   mg_ms failing_ms;  /* length of the last pause for failing executors; 0: they work */
   double task_ns;    /* moving mean of an executor's time for a task; 0: unknown */
 
-  mg_buf encoded, beat_bytes;
+  mg_buf encoded, beat_bytes, task_bytes;
   mg_beat beat;
   size_t beat_cap;
   bool beat_changed; /* tasks came or went since the last one that was sent at once */

@@ -13,6 +13,8 @@
 #define BACKLOG_FACTOR 4   /* of unsettled tasks to wanted ones: beyond it the broker is too slow for more */
 #define BACKLOG_LEAST 64
 #define FAILING_GIVE_BACK_MS 1000
+#define DEFAULT_TIMEOUT_MS 2000 /* as in lua/mguard/plan.lua */
+#define DEFAULT_MEMORY_MB 512
 
 void mg_worker_want(mg_worker *w) {
   if (w->state == MG_WORKER_LEAVING) return;
@@ -134,6 +136,16 @@ static void refuse_files(mg_worker *w, mg_kept *k, const mg_task *t) {
   refuse(w, k, &r);
 }
 
+/* The task with this worker's limits where its plan set none. */
+static mg_slice with_limits(mg_worker *w, mg_task *t, mg_slice bytes) {
+  if (t->case_timeout_ms != 0 && t->memory_mb != 0) return bytes;
+  if (t->case_timeout_ms == 0) t->case_timeout_ms = w->config.default_timeout_ms > 0 ? w->config.default_timeout_ms : DEFAULT_TIMEOUT_MS;
+  if (t->memory_mb == 0) t->memory_mb = w->config.default_memory_mb > 0 ? w->config.default_memory_mb : DEFAULT_MEMORY_MB;
+  mg_buf_clear(&w->task_bytes);
+  mg_task_encode(&w->task_bytes, t);
+  return w->task_bytes.failed ? bytes : mg_buf_slice(&w->task_bytes);
+}
+
 void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   mg_task t;
   mg_error e;
@@ -161,7 +173,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
     give_back(w, k, 0);
   } else if (memcmp(t.fingerprint, w->fingerprint, sizeof t.fingerprint) != 0) {
     refuse_files(w, k, &t);
-  } else if (mg_pool_submit(w->pool, &t, ev->body, k, &e) != MG_OK) {
+  } else if (mg_pool_submit(w->pool, &t, with_limits(w, &t, ev->body), k, &e) != MG_OK) {
     mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("task_id", k->id)), "%s", e.text);
     if (e.code == MG_ARG) {
       w->stats.dead_lettered++;

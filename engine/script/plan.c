@@ -171,6 +171,8 @@ static int read_spec(lua_State *L) {
   if (lua_getfield(L, -1, "limits") == LUA_TTABLE) {
     p->case_timeout_ms = (uint32_t)integer(L, "case_timeout_ms", 2000);
     p->memory_mb = (uint32_t)integer(L, "memory_mb", 512);
+    p->timeout_given = truth(L, "timeout_given");
+    p->memory_given = truth(L, "memory_given");
   }
   lua_pop(L, 1);
   if (lua_getfield(L, -1, "flaky") == LUA_TTABLE) {

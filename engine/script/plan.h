@@ -23,6 +23,7 @@ typedef struct mg_plan {
   mg_clause clauses[MG_MAX_CLAUSES + 1];
   int clause_count; /* with completes */
   uint32_t case_timeout_ms, memory_mb, violation_cap;
+  bool timeout_given, memory_given; /* false: nobody set it, and a worker's own default counts */
   int workers; /* executors on this machine; 0: one a core */
   bool fail_fast;
   double max_discard;

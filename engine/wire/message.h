@@ -37,7 +37,8 @@ typedef struct mg_task {
   uint8_t fingerprint[32];
   char baseline[MG_NAME_MAX + 1]; /* "" where the plan has none */
   char candidate[MG_NAME_MAX + 1];
-  uint32_t case_timeout_ms, memory_mb, violation_cap;
+  uint32_t case_timeout_ms, memory_mb; /* 0: the worker's default */
+  uint32_t violation_cap;
   uint8_t trace[16];
 } mg_task;
 

@@ -167,6 +167,7 @@ function plan.new(given)
     inputs = from_file and p.cases.path or nil,
     seed = p.seed,
     limits = limits,
+    limits_given = { case_timeout_ms = p.limits.case_timeout_ms ~= nil, memory_mb = p.limits.memory_mb ~= nil },
     goal = the_goal,
     stop = the_stop,
     interval = p.interval,

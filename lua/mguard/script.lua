@@ -195,6 +195,9 @@ function script.normalise(value, name, overrides)
   spec.limits = {
     case_timeout_ms = over.timeout_ms or value.limits.case_timeout_ms,
     memory_mb = over.memory_mb or value.limits.memory_mb,
+    -- what nobody set may be another default on a worker (--default-timeout-s, --default-mem-mb)
+    timeout_given = over.timeout_ms ~= nil or value.limits_given.case_timeout_ms,
+    memory_given = over.memory_mb ~= nil or value.limits_given.memory_mb,
   }
   spec.stop = value.stop
   spec.interval = value.interval
