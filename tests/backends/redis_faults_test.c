@@ -164,14 +164,34 @@ static void resets_are_survived(void **state) {
   mg_test_redis_stop(&r);
 }
 
+static long long offset_after(const char *text, const char *key) {
+  const char *at = strstr(text, key);
+  return at != NULL ? strtoll(at + strlen(key), NULL, 10) : -1;
+}
+
+/* Until a replica has all that stands on the master now. Replication is asynchronous: what a failover loses is the coordinator's affair, not this test's. */
+static void wait_for_replica(const mg_test_redis *master) {
+  char info[4000];
+  long long wanted = -1;
+  for (mg_ms end = mg_now_ms() + 30000; mg_now_ms() < end; mg_test_pause(20)) {
+    if (!mg_test_redis_cli(master, info, sizeof info, "INFO", "replication", (char *)NULL)) continue;
+    if (wanted < 0) wanted = offset_after(info, "master_repl_offset:");
+    const char *replica = strstr(info, "state=online");
+    if (wanted >= 0 && replica != NULL && offset_after(replica, "offset=") >= wanted) return;
+  }
+  fail_msg("no replica caught up: %s", info);
+}
+
 static void kill_sentinels_master(void *servers) {
   mg_test_sentinel *t = servers;
+  wait_for_replica(&t->servers[0]);
   mg_test_redis_kill(&t->servers[0]);
 }
 
 static void order_a_failover(void *servers) {
   mg_test_sentinel *t = servers;
   char out[200];
+  wait_for_replica(&t->servers[0]);
   /* The old master lives on as a replica: READONLY is what tells. */
   if (!mg_test_redis_cli(&t->sentinel, out, sizeof out, "SENTINEL", "FAILOVER", "mymaster", (char *)NULL)) fail_msg("%s", out);
 }
@@ -199,6 +219,7 @@ static void kill_clusters_master(void *servers) {
   mg_test_cluster *c = servers;
   int owner = mg_test_cluster_owner(c, queue_slot());
   assert_true(owner >= 0);
+  wait_for_replica(&c->nodes[owner]);
   mg_test_redis_kill(&c->nodes[owner]);
 }
 
