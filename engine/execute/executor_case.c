@@ -310,10 +310,24 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
   return res;
 }
 
+/* The role in a phase of its own, whose time the parent watches. */
+static role_result time_role(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role) {
+  if (mg_implementation_wants_start(r->roles[role])) { /* after a crash or a time-out; what goes wrong here goes wrong again in the call */
+    mg_error ignored;
+    enter(r, MG_PHASE_LOAD, index, case_number);
+    (void)mg_implementation_start(r->roles[role], &ignored);
+  }
+  enter(r, role == MG_BASELINE ? MG_PHASE_BASELINE : MG_PHASE_CANDIDATE, index, case_number);
+  role_result res = run_role(r, index, case_number, role);
+  mg_implementation_rest(r->roles[role]);
+  if (r->stop && res.outcome != MG_TIMED_OUT) res = stopped(r, index, case_number, role, MG_TIMED_OUT, "the time limit was reached in a finalizer", NULL);
+  calm(r);
+  return res;
+}
+
 mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_slice input, bool skip_baseline, mg_outcome baseline_outcome, mg_error *e) {
   mg_slot *s = r->slot;
   lua_State *L = mg_script_lua(r->script);
-  mg_outcome outcomes[MG_ROLES] = {MG_ABSENT, MG_ABSENT};
   enter(r, MG_PHASE_GENERATE, index, case_number);
   mg_err err = prepare_case(r, case_number, input, e);
   if (err != MG_OK) {
@@ -326,33 +340,20 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
   bool discarded = r->generator.discarded;
   if (!discarded && !skip_baseline) mg_record_labels(r, index);
   for (int role = 0; role < MG_ROLES; role++) {
-    bool skip = role == MG_BASELINE && skip_baseline;
-    if (r->roles[role] == NULL && !skip) continue;
-    role_result res = {MG_DISCARD, 0};
-    if (skip) {
-      outcomes[role] = baseline_outcome;
+    if (role == MG_BASELINE && skip_baseline) {
       s->outcomes[role][index] = (uint8_t)baseline_outcome;
       continue;
     }
-    if (!discarded) {
-      if (mg_implementation_wants_start(r->roles[role])) { /* after a crash or a time-out; what goes wrong here goes wrong again in the call */
-        mg_error ignored;
-        enter(r, MG_PHASE_LOAD, index, case_number);
-        (void)mg_implementation_start(r->roles[role], &ignored);
-      }
-      enter(r, role == MG_BASELINE ? MG_PHASE_BASELINE : MG_PHASE_CANDIDATE, index, case_number);
-      res = run_role(r, index, case_number, (mg_role)role);
-      mg_implementation_rest(r->roles[role]);
-      if (r->stop && res.outcome != MG_TIMED_OUT) res = stopped(r, index, case_number, (mg_role)role, MG_TIMED_OUT, "the time limit was reached in a finalizer", NULL);
-      calm(r);
+    if (r->roles[role] == NULL) {
+      s->outcomes[role][index] = MG_ABSENT;
+      continue;
     }
+    role_result res = discarded ? (role_result){MG_DISCARD, 0} : time_role(r, index, case_number, (mg_role)role);
     if (res.failed != 0) mg_record_failed(r, index, (mg_role)role, res.failed);
     mg_digester_add(r->digester, &r->sum, case_number, (mg_role)role, res.outcome, res.failed);
-    outcomes[role] = res.outcome;
     s->outcomes[role][index] = (uint8_t)res.outcome;
-    if (role == MG_BASELINE) atomic_store_explicit(&s->baseline_done, 1, memory_order_release);
+    if (role == MG_BASELINE) atomic_store_explicit(&s->baseline_done, 1, memory_order_release); /* a death in the candidate does not run it again */
   }
-  for (int role = 0; role < MG_ROLES; role++) s->outcomes[role][index] = (uint8_t)outcomes[role];
   atomic_store_explicit(&s->done, index + 1, memory_order_release);
   atomic_store_explicit(&s->baseline_done, 0, memory_order_release);
   lua_settop(L, r->base);
