@@ -42,10 +42,24 @@ bench:
 	@$(QUIETLY) build
 	@bench/run
 
+# PREFIX and DESTDIR as everywhere; the library and its headers serve C programs through pkg-config.
 install: build
+	@scripts/package completions
 	install -D -m 755 build/mguard $(DESTDIR)$(PREFIX)/bin/mguard
 	install -D -m 755 build/lua/mguard/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/mguard/core.so
 	@for f in $(LUA_FILES); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/lua/5.4/$${f#lua/}; done
+	install -D -m 644 build/libmguard.a $(DESTDIR)$(PREFIX)/lib/libmguard.a
+	@for f in $$(find engine backends -name '*.h'); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/include/mguard/$${f#engine/}; done
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PKGS)|' scripts/mguard.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mguard.pc
+	@for f in README.md CHANGELOG.md; do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/doc/mguard/$$f; done
+	@if [ -e build/man/mguard.1 ]; then install -D -m 644 build/man/mguard.1 $(DESTDIR)$(PREFIX)/share/man/man1/mguard.1; fi
+	@install -D -m 644 build/completions/mguard $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mguard
+	@install -D -m 644 build/completions/_mguard $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mguard
+man completions dist:
+	@scripts/package $@
+deb: build
+	@scripts/package deb
 
 clean:
 	rm -rf build
