@@ -6,6 +6,7 @@
 
 enum { MG_EXIT_USAGE = 4, MG_EXIT_FAILURE = 5, MG_EXIT_INTERRUPTED = 130 };
 
+int mg_cli_init(int argc, char **argv);
 int mg_cli_run(int argc, char **argv);
 int mg_cli_worker(int argc, char **argv);
 int mg_cli_replay(int argc, char **argv);

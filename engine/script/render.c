@@ -42,3 +42,31 @@ mg_err mg_render_summary(mg_script *s, mg_slice report_json, int width, bool col
   lua_pop(L, 1);
   return MG_OK;
 }
+
+static int scaffold(lua_State *L) { /* name, backend -> list */
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.scaffold");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "files");
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_call(L, 2, 1);
+  luaL_checktype(L, -1, LUA_TTABLE);
+  return 1;
+}
+
+mg_err mg_render_scaffold(mg_script *s, const char *name, const char *backend, mg_render_file *each, void *owner, mg_error *e) {
+  lua_State *L = mg_script_lua(s);
+  lua_pushcfunction(L, scaffold);
+  lua_pushstring(L, name);
+  lua_pushstring(L, backend);
+  mg_err err = mg_script_call(s, 2, 1, e);
+  for (lua_Integer i = 1; err == MG_OK && lua_rawgeti(L, -1, i) == LUA_TSTRING && lua_rawgeti(L, -2, i + 1) == LUA_TSTRING; i += 2) {
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    err = each(owner, lua_tostring(L, -2), (mg_slice){(const uint8_t *)text, len}, e);
+    lua_pop(L, 2);
+  }
+  lua_settop(L, 0);
+  return err;
+}
