@@ -13,8 +13,8 @@
 #define CASES 20
 
 static const mg_flag flags[] = {{"seed", "N", "another seed than the plan's", "seed"},
-                                {"baseline", "NAME", "another implementation as baseline", "baseline"},
-                                {"candidate", "NAME", "another implementation as candidate", "candidate"},
+                                {"baseline", "NAME|FILE", "another implementation as baseline", "baseline"},
+                                {"candidate", "NAME|FILE", "another implementation as candidate", "candidate"},
                                 {"timeout-ms", "N", "time limit of one role of a case", "timeout_ms"},
                                 {"memory-mb", "N", "memory limit of an implementation", "memory_mb"},
                                 {NULL, NULL, NULL, NULL}};

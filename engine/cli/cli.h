@@ -7,6 +7,7 @@
 enum { MG_EXIT_USAGE = 4, MG_EXIT_FAILURE = 5, MG_EXIT_INTERRUPTED = 130 };
 
 int mg_cli_init(int argc, char **argv);
+int mg_cli_evaluate(int argc, char **argv);
 int mg_cli_run(int argc, char **argv);
 int mg_cli_worker(int argc, char **argv);
 int mg_cli_replay(int argc, char **argv);
@@ -15,6 +16,9 @@ int mg_cli_power(int argc, char **argv);
 int mg_cli_status(int argc, char **argv);
 int mg_cli_dlq(int argc, char **argv);
 int mg_cli_queue(int argc, char **argv);
+
+/* Script that --task NAME|FILE means: the file, or "task:NAME" in the buffer for one that is built in. */
+const char *mg_cli_task(const char *task, char *buffer, size_t cap);
 
 /* The backend called name, or NULL; *left_out says why where this build lacks it. */
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);

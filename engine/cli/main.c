@@ -14,6 +14,7 @@ static const struct {
   int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "runs a plan and says whether the candidate may replace the baseline", mg_cli_run},
+    {"evaluate", "compares two files by a task, without a plan", mg_cli_evaluate},
     {"init", "writes a plan that runs as it is, to be changed into one's own", mg_cli_init},
     {"check", "loads a plan and runs a few cases twice: is anything wrong or slow?", mg_cli_check},
     {"replay", "runs one case again and shows every clause", mg_cli_replay},

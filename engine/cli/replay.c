@@ -14,8 +14,8 @@
 
 static const mg_flag flags[] = {{"case", "N", "number of the case", NULL},
                                 {"seed", "N", "another seed than the plan's or the report's", "seed"},
-                                {"baseline", "NAME", "another implementation as baseline", "baseline"},
-                                {"candidate", "NAME", "another implementation as candidate", "candidate"},
+                                {"baseline", "NAME|FILE", "another implementation as baseline", "baseline"},
+                                {"candidate", "NAME|FILE", "another implementation as candidate", "candidate"},
                                 {"timeout-ms", "N", "time limit of one role of the case", "timeout_ms"},
                                 {"memory-mb", "N", "memory limit of an implementation", "memory_mb"},
                                 {NULL, NULL, NULL, NULL}};
@@ -38,17 +38,18 @@ static void settings_of(const json_t *report, const mg_args *a, mg_buf *out) {
   static const struct {
     const char *flag, *override, *group, *key;
   } rows[] = {{"seed", "seed", NULL, "seed"},
-              {"baseline", "baseline", NULL, "baseline"},
-              {"candidate", "candidate", NULL, "candidate"},
+              {"baseline", "baseline", "given", "baseline"},
+              {"candidate", "candidate", "given", "candidate"},
               {"timeout-ms", "timeout_ms", "limits", "case_timeout_ms"},
               {"memory-mb", "memory_mb", "limits", "memory_mb"}};
   enum { ROWS = sizeof rows / sizeof rows[0] };
-  char texts[ROWS][MG_NAME_MAX + 1];
+  char texts[ROWS][4096]; /* a name, a number or a file's path */
   size_t count = 0;
   for (size_t i = 0; i < ROWS; i++) {
     const char *given = mg_args_get(a, &command, rows[i].flag);
     const json_t *from = rows[i].group != NULL ? json_object_get(report, rows[i].group) : report;
     const json_t *v = json_object_get(from, rows[i].key);
+    if (v == NULL) v = json_object_get(report, rows[i].key);
     texts[i][0] = '\0';
     if (given != NULL) (void)snprintf(texts[i], sizeof texts[i], "%s", given);
     else if (json_is_string(v)) (void)snprintf(texts[i], sizeof texts[i], "%s", json_string_value(v));
@@ -66,8 +67,9 @@ static void settings_of(const json_t *report, const mg_args *a, mg_buf *out) {
   }
 }
 
-/* NULL where the file is no report (a plan, then). */
+/* NULL where the file is no report (a plan, or a built-in task, then). */
 static json_t *open_report(const char *path, mg_error *e) {
+  if (strncmp(path, "task:", 5) == 0) return NULL;
   FILE *f = fopen(path, "re");
   if (f == NULL) {
     (void)mg_fail_errno(e, MG_ARG, errno, "cannot open %s", path);

@@ -23,8 +23,12 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"workers", "N", "executors on this machine (default: one a core)", "workers"},
                                 {"timeout-ms", "N", "time limit of one role of a case", "timeout_ms"},
                                 {"memory-mb", "N", "memory limit of an implementation", "memory_mb"},
-                                {"baseline", "NAME", "another implementation as baseline", "baseline"},
-                                {"candidate", "NAME", "another implementation as candidate", "candidate"},
+                                {"baseline", "NAME|FILE", "another implementation, or a .lua or .py file, as baseline", "baseline"},
+                                {"candidate", "NAME|FILE", "the same as candidate", "candidate"},
+                                {"goal", "GOAL", "noninferiority:0.01, superiority:0.02, equivalence:0.01 or absolute:0.99", "goal"},
+                                {"alpha", "A", "two-sided error of the goal", "alpha"},
+                                {"interval", "METHOD", "how the interval of the difference is computed", "interval"},
+                                {"violation-cap", "N", "violations kept a clause", "violation_cap"},
                                 {"fail-fast", NULL, "end at the first violation that decides", "fail_fast"},
                                 {"report-json", "FILE", "write the report as JSON", "report_json"},
                                 {"plan-power", NULL, "run the first 500 cases alone and say how many the goal needs", NULL},
@@ -43,6 +47,7 @@ static const mg_command command = {
     "run",
     "PLAN",
     "Runs baseline and candidate on the plan's cases and says whether the candidate may replace the baseline.",
+    "PLAN may be a file that returns checks, or task:top_k, where --candidate says who is judged.\n"
     "Exit codes: 0 adopt, 1 reject, 2 inconclusive, 3 invalid, 4 usage or configuration, 5 internal or broker failure, 130 interrupted.",
     flags,
     1,
@@ -260,6 +265,8 @@ static mg_err spawn_local(evaluation *v, mg_error *e) {
   const char *backend = mg_args_get(&v->args, &command, "backend"), *queue = mg_args_get(&v->args, &command, "queue-config");
   const char *argv[16] = {mg_program_path(), "worker", "--script", v->plan->path, "--executors", "1"};
   int n = 6;
+  if (v->plan->baseline_given != NULL) argv[n++] = "--baseline", argv[n++] = v->plan->baseline_given;
+  if (v->plan->candidate_given != NULL) argv[n++] = "--candidate", argv[n++] = v->plan->candidate_given;
   if (backend != NULL) argv[n++] = "--backend", argv[n++] = backend;
   if (queue != NULL) argv[n++] = "--queue-config", argv[n++] = queue;
   for (int i = 0; i < wanted; i++) {
@@ -387,7 +394,7 @@ int mg_cli_run(int argc, char **argv) {
   const char *script = v.args.positional[0];
   mg_err err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
   if (err == MG_OK && !v.plan->is_plan)
-    err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan: mg.plan { checks = \"%s\", ... }", script, script);
+    err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan, mg.plan { checks = \"%s\", ... }, or --candidate and --baseline", script, script);
   v.pilot = mg_args_get(&v.args, &command, "plan-power") != NULL;
   if (err == MG_OK && v.pilot) err = mg_pilot_cut(v.plan, &v.planned, &e);
   if (err == MG_OK) {

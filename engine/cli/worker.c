@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, whose cases it runs", NULL},
+                                {"task", "NAME|FILE", "the same as in mguard evaluate, in place of --script", NULL},
+                                {"baseline", "NAME|FILE", "as given to the run", "baseline"},
+                                {"candidate", "NAME|FILE", "as given to the run", "candidate"},
                                 {"backend", "NAME", "redis or rabbitmq; wins over the script's queue", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"executors", "N", "processes that run cases (default: one a core)", NULL},
@@ -115,8 +118,13 @@ int mg_cli_worker(int argc, char **argv) {
   mg_args a;
   int code = mg_args_parse(&a, &command, argc, argv);
   if (code >= 0) return code;
-  const char *script = mg_args_get(&a, &command, "script");
-  if (script == NULL) return mg_complain("worker", MG_EXIT_USAGE, "--script is missing: the checks or the plan whose cases it runs");
+  const char *script = mg_args_get(&a, &command, "script"), *task = mg_args_get(&a, &command, "task");
+  char built_in[80];
+  if ((script == NULL) == (task == NULL)) {
+    return mg_complain("worker", MG_EXIT_USAGE, script != NULL ? "--script and --task name the same thing: give one of them"
+                                                               : "--script is missing: the checks or the plan whose cases it runs");
+  }
+  if (script == NULL) script = mg_cli_task(task, built_in, sizeof built_in);
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
   double executors, drain, poll, timeout, memory;
   if (!mg_args_number(&a, &command, "executors", 1, 1024, cores > 0 ? (double)cores : 1, &executors) ||

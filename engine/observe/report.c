@@ -132,13 +132,23 @@ static void put_quoted(mg_buf *out, const char *word) {
   mg_buf_puts(out, "'");
 }
 
+static void put_given(mg_buf *out, const char *flag, const char *value) {
+  if (value == NULL) return;
+  mg_buf_puts(out, flag);
+  put_quoted(out, value);
+}
+
 /* A command for the shell. */
 static json_t *replay_of(const mg_report *r, uint64_t case_number) {
   mg_buf b = {0};
   mg_buf_puts(&b, "mguard replay ");
   put_quoted(&b, r->path != NULL ? r->path : r->plan->path);
   mg_buf_putf(&b, " --case %" PRIu64, case_number);
-  if (r->path == NULL) mg_buf_putf(&b, " --seed %" PRId64, r->plan->seed);
+  if (r->path == NULL) {
+    mg_buf_putf(&b, " --seed %" PRId64, r->plan->seed);
+    put_given(&b, " --baseline ", r->plan->baseline_given);
+    put_given(&b, " --candidate ", r->plan->candidate_given);
+  }
   mg_buf_put(&b, "", 1);
   json_t *j = b.failed ? NULL : text((const char *)b.data);
   mg_buf_fini(&b);
@@ -273,6 +283,12 @@ static json_t *report_of(const mg_report *r) {
   json_object_set_new(j, "seconds", json_real((double)(s->now_ms - s->started_ms) / 1000));
   json_object_set_new(j, "baseline", text(p->baseline));
   json_object_set_new(j, "candidate", text(p->candidate));
+  if (p->baseline_given != NULL || p->candidate_given != NULL) { /* what replays the run */
+    json_t *given = json_object();
+    if (p->baseline_given != NULL) json_object_set_new(given, "baseline", text(p->baseline_given));
+    if (p->candidate_given != NULL) json_object_set_new(given, "candidate", text(p->candidate_given));
+    json_object_set_new(j, "given", given);
+  }
   json_object_set_new(j, "cases", count(s->planned));
   json_object_set_new(j, "seed", json_integer(p->seed));
   json_object_set_new(j, "fingerprint", hex(p->fingerprint, sizeof p->fingerprint));

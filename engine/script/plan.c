@@ -161,6 +161,11 @@ static int read_spec(lua_State *L) {
   if (!p->is_plan) return 0;
   p->baseline = text(L, "baseline");
   p->candidate = text(L, "candidate");
+  if (lua_getfield(L, -1, "given") == LUA_TTABLE) {
+    p->baseline_given = text(L, "baseline");
+    p->candidate_given = text(L, "candidate");
+  }
+  lua_pop(L, 1);
   p->inputs = text(L, "inputs");
   p->cases = (uint64_t)integer(L, "cases", 0);
   p->seed = integer(L, "seed", 0);

@@ -17,6 +17,7 @@ typedef struct mg_plan {
   const char *path, *dir, *name;
   const char *baseline; /* NULL where there is none */
   const char *candidate;
+  const char *baseline_given, *candidate_given; /* as the command line named them, a file perhaps; NULL: the plan's own */
   const char *inputs; /* JSON-lines file; NULL: generated */
   uint64_t cases;     /* of a file: its lines, counted */
   int64_t seed;

@@ -3,6 +3,7 @@
 local core = require "mguard.core"
 local path = require "mguard.path"
 local rule = require "mguard.rule"
+local version = require "mguard.version"
 local where = require "mguard.where"
 
 local fingerprint = {}
@@ -43,7 +44,8 @@ end
 function fingerprint.of(spec)
   local parts = {}
   for _, source in ipairs(spec.sources) do
-    parts[#parts + 1] = "source " .. contents(source, "the script")
+    local task = source:match("^task:.*") -- built in: the version tells its contents
+    parts[#parts + 1] = "source " .. (task and task .. " " .. version or contents(source, "the script"))
   end
   for _, name in ipairs(rule.sorted_keys(spec.implementations)) do
     parts[#parts + 1] = implementation(name, spec.implementations[name])

@@ -116,6 +116,14 @@ function implementation.of(value)
   return copy
 end
 
+--- Implementation in a file named on the command line, by its ending; nil where the ending is neither .lua nor .py.
+---@param file string
+---@return table|nil
+function implementation.of_file(file)
+  local make = file:find("%.lua$") and implementation.lua or file:find("%.py$") and implementation.python
+  return make and implementation.of(make(path.absolute(file)))
+end
+
 --- Named implementations, checked.
 ---@param given table|nil
 ---@param at string|nil

@@ -20,6 +20,8 @@ plan.SEED = { key = "seed", kind = "integer", min = math.mininteger, max = math.
 plan.WORKERS = { key = "workers", kind = "integer", min = 1, max = 1024 }
 plan.TIMEOUT = { key = "case_timeout_ms", kind = "integer", min = 1, max = 86400000, default = 2000 }
 plan.MEMORY = { key = "memory_mb", kind = "integer", min = 8, max = 1048576, default = 512 }
+plan.VIOLATION_CAP = { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 }
+plan.INTERVALS = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" }
 plan.FAIL_FAST = { key = "fail_fast", kind = "boolean", default = false }
 plan.REPORT = { key = "json", kind = "string", says = "a file name" }
 
@@ -47,14 +49,14 @@ local RULES <const> = {
     test = function(value) return goal.of(value) ~= nil end },
   { key = "stop", kind = "custom", says = "a stopping rule, for example mg.stop.fixed()",
     test = function(value) return stop.of(value) ~= nil end },
-  { key = "interval", kind = "enum", values = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" } },
+  { key = "interval", kind = "enum", values = plan.INTERVALS },
   { key = "rate_interval", kind = "enum", values = { "wilson", "clopper-pearson" }, default = "wilson" },
   { key = "correction", kind = "enum", values = { "holm", "hochberg", "bh", "by" } },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
   { key = "cover", kind = "table" },
   { key = "flaky", kind = "table" },
-  { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 },
+  plan.VIOLATION_CAP,
   plan.FAIL_FAST,
   plan.WORKERS,
   { key = "queue", kind = "table", default = {} },

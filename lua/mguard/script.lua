@@ -2,9 +2,11 @@
 --- defaults filled in, file names absolute. Errors are one line for people, with file and line or the option's name.
 local checks = require "mguard.checks"
 local config = require "mguard.config"
+local evaluation = require "mguard.evaluation"
 local path = require "mguard.path"
 local plan = require "mguard.plan"
 local rule = require "mguard.rule"
+local stop = require "mguard.stop"
 local where = require "mguard.where"
 
 local script = {}
@@ -18,11 +20,22 @@ local function add_folder(dir)
   end
 end
 
---- Runs a script file in protected mode and gives what it returns.
+-- "task:top_k": checks that mguard brings with it.
+local function built_in(task)
+  local ok, value = pcall(require, "mguard.tasks." .. task)
+  if not ok then where.fail(nil, ('there is no built-in task "%s"; built in: %s'):format(task, table.concat(script.TASKS, ", "))) end
+  value.source = "task:" .. task
+  return value
+end
+script.TASKS = { "top_k" }
+
+--- Runs a script file in protected mode and gives what it returns. "task:NAME" is a built-in task.
 ---@param name string
 ---@return any
 function script.load(name)
   if type(name) ~= "string" or name == "" then where.fail(nil, "no script is named") end
+  local task = name:match("^task:([%w_]+)$")
+  if task then return built_in(task) end
   local text, message = path.read(name)
   if not text then where.fail(nil, "cannot open the script " .. message) end
   local chunk, wrong = where.compile(text, name)
@@ -69,8 +82,12 @@ local OVERRIDES <const> = {
   { key = "timeout_ms", kind = "integer", min = plan.TIMEOUT.min, max = plan.TIMEOUT.max, flag = "--timeout-ms" },
   { key = "memory_mb", kind = "integer", min = plan.MEMORY.min, max = plan.MEMORY.max, flag = "--memory-mb" },
   { key = "report_json", kind = "string", says = "a file name", flag = "--report-json" },
-  { key = "baseline", kind = "string", says = "the name of an implementation", flag = "--baseline" },
-  { key = "candidate", kind = "string", says = "the name of an implementation", flag = "--candidate" },
+  { key = "baseline", kind = "string", says = "the name of an implementation or a file", flag = "--baseline" },
+  { key = "candidate", kind = "string", says = "the name of an implementation or a file", flag = "--candidate" },
+  { key = "goal", kind = "string", says = evaluation.GOAL_SAYS, flag = "--goal" },
+  { key = "alpha", kind = "number", above = 0, max = 0.5, flag = "--alpha" },
+  { key = "interval", kind = "enum", values = plan.INTERVALS, flag = "--interval" },
+  { key = "violation_cap", kind = "integer", min = plan.VIOLATION_CAP.min, max = plan.VIOLATION_CAP.max, flag = "--violation-cap" },
   { key = "fail_fast", kind = "boolean", flag = "--fail-fast" },
   { key = "backend", kind = "string", says = "the name of a backend", flag = "--backend" },
   { key = "queue_config", kind = "custom", says = "a table, JSON text or a file", flag = "--queue-config",
@@ -93,6 +110,8 @@ local function checked_overrides(given)
     local value = given[key]
     if found.kind == "integer" and type(value) == "string" and value:find("^%s*[+-]?%d+%s*$") then
       value = math.tointeger(tonumber(value)) or value
+    elseif found.kind == "number" and type(value) == "string" then
+      value = tonumber(value) or value
     end
     local ok, good = rule.accepts(found, value)
     if not ok then where.fail(found.flag, ("must be %s, got %s"):format(rule.describe(found), rule.show(value))) end
@@ -105,11 +124,18 @@ end
 local function role_name(implementations, value, role, at, flag)
   local implementation = require "mguard.implementation"
   if type(value) == "string" then
-    if not implementations[value] then
-      where.fail(flag or at, ('%s "%s" is no implementation%s'):format(role, value,
+    if implementations[value] and not implementations[value].from_flag then return value end
+    local it = flag and implementation.of_file(value)
+    if not it then
+      where.fail(flag or at, ('%s "%s" is no implementation%s%s'):format(role, value, flag and " and no .lua or .py file" or "",
         rule.hint(value, names_of(implementations), "implementations")))
     end
-    return value
+    local name = path.base(value) -- not the whole path: workers may keep the file elsewhere
+    local other = implementations[name]
+    if other and other.from_flag and other.path == it.path then return name end
+    if other then name = role .. " " .. name end
+    it.from_flag, implementations[name] = true, it
+    return name
   end
   if implementations[role] then
     where.fail(at, ("%s is given as a value, but implementations.%s exists too: name one of them differently"):format(role, role))
@@ -120,7 +146,7 @@ end
 
 local function checks_of(value, at, dir)
   if checks.is(value) then return value end
-  local file = path.join(dir, value)
+  local file = value:find("^task:") and value or path.join(dir, value)
   local loaded = script.load(file)
   if checks.is(loaded) then return loaded end
   if plan.is(loaded) then
@@ -141,6 +167,7 @@ end
 ---@return table
 function script.normalise(value, name, overrides)
   local over = checked_overrides(overrides)
+  if checks.is(value) and over.candidate then value = evaluation.plan(value, over) end
   local is_plan = plan.is(value)
   if not is_plan and not checks.is(value) then
     where.fail(name, ("the script must return mg.plan { ... } or mg.checks { ... }, it returns %s%s"):format(rule.show(value),
@@ -154,7 +181,7 @@ function script.normalise(value, name, overrides)
   for _, source in ipairs { c.implementations, is_plan and value.implementations or {} } do
     for k, v in pairs(source) do implementations[k] = v end
   end
-  local sources = { (c.where:gsub(":%d+$", "")) } -- what a worker must have alike; a plan only where it holds code of its own
+  local sources = { c.source or (c.where:gsub(":%d+$", "")) } -- what a worker must have alike; a plan only where it holds code of its own
   local function inline(role) return value[role] ~= nil and type(value[role]) ~= "string" end
   if is_plan and (next(value.implementations) or inline "candidate" or inline "baseline") then sources[2] = name end
   local spec = {
@@ -181,11 +208,8 @@ function script.normalise(value, name, overrides)
   local baseline = over.baseline or value.baseline
   if baseline ~= nil then spec.baseline = role_name(implementations, baseline, "baseline", at, flag("baseline")) end
   spec.candidate = role_name(implementations, over.candidate or value.candidate, "candidate", at, flag("candidate"))
-  spec.goal = value.goal
-  if spec.baseline and spec.goal.kind == "absolute" then -- --baseline given to a plan that had none
-    local goal = require "mguard.goal"
-    spec.goal = goal.of(goal.noninferiority())
-  end
+  spec.given = { baseline = over.baseline, candidate = over.candidate }
+  spec.goal = evaluation.goal(value.goal, over, spec.baseline ~= nil)
   spec.cases = over.cases or value.cases
   spec.inputs = value.inputs
   if not spec.inputs and not c.generate then
@@ -200,13 +224,18 @@ function script.normalise(value, name, overrides)
     memory_given = over.memory_mb ~= nil or value.limits_given.memory_mb,
   }
   spec.stop = value.stop
-  spec.interval = value.interval
+  if over.goal then stop.fits(spec.stop, spec.goal, "--goal") end
+  if over.interval and (not spec.baseline or spec.stop.kind ~= "fixed") then
+    where.fail("--interval", spec.baseline and ("stop %s has an interval of its own"):format(spec.stop.kind)
+      or "is that of the difference to a baseline, and there is none")
+  end
+  spec.interval = over.interval or value.interval
   spec.rate_interval = value.rate_interval
   spec.correction = value.correction
   spec.max_discard = value.max_discard
   spec.cover = value.cover
   spec.flaky = value.flaky
-  spec.violation_cap = value.violation_cap
+  spec.violation_cap = over.violation_cap or value.violation_cap
   spec.fail_fast = value.fail_fast
   if over.fail_fast ~= nil then spec.fail_fast = over.fail_fast end
   spec.workers = over.workers or value.workers

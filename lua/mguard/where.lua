@@ -4,8 +4,9 @@ local where = {}
 local SELF = debug.getinfo(1, "S").source
 local OWN = SELF:match("^(.*)where%.lua$") or SELF
 
+-- The built-in tasks are scripts like a user's.
 local function own(source)
-  return source:sub(1, #OWN) == OWN
+  return source:sub(1, #OWN) == OWN and source:sub(#OWN + 1, #OWN + 6) ~= "tasks/"
 end
 
 --- Compiles a script so that where.find sees it. `return mg.plan {...}` would be a tail call and leave no frame of the
