@@ -30,6 +30,9 @@ spec: build
 lint:
 	@scripts/deps test
 	@scripts/lint
+docs-check:
+	@$(QUIETLY) build
+	@tests/docs/check.py
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 fuzz:

@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+"""Runs what the pages show. `check.py [PATTERN]` looks at README.md and docs/**.md; ends with `N passed, N failed`.
+
+A fenced block says by the words after its language what is done with it:
+  sh run [exit=N]        run by bash in the page's own folder; build/mguard is on PATH, examples/ is beside it
+  sh terminals           parts that begin with "# terminal": all but the last run in the background until the last has ended
+  sh norun               not run here: it needs what this machine has not
+  LANGUAGE file=NAME     written to NAME in the page's folder, for the blocks below it
+lua and json blocks must parse; a sh block without one of the words is an error. Port 6390 stands for any free port.
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LIMIT_S = 120
+FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.M | re.S)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+class Page:
+    def __init__(self, name):
+        self.name = name
+        self.folder = tempfile.mkdtemp(prefix="mguard-docs-")
+        self.port = free_port()
+        for beside in ("examples", "build"):
+            os.symlink(os.path.join(ROOT, beside), os.path.join(self.folder, beside))
+        self.env = dict(os.environ, PATH=os.path.join(ROOT, "build") + ":" + os.environ["PATH"], HOME=self.folder, NO_COLOR="1")
+
+    def start(self, text, out):
+        return subprocess.Popen(["bash", "-euo", "pipefail", "-c", text.replace("6390", self.port)], cwd=self.folder, env=self.env,
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def stop(self, process):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                pass
+            try:
+                process.wait(20)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def run(self, text, background, wanted):
+        outputs = [tempfile.TemporaryFile(mode="w+", errors="replace") for _ in range(len(background) + 1)]
+        others = [self.start(part, out) for part, out in zip(background, outputs)]
+        last = self.start(text, outputs[-1])
+        try:
+            code = last.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            code = "none within %d s" % LIMIT_S
+        for process in [last] + others:
+            self.stop(process)
+        said = ""
+        for out in outputs:
+            out.seek(0)
+            said += out.read()[-2000:]
+            out.close()
+        return None if code == wanted else "exit code %s instead of %s:\n%s" % (code, wanted, said)
+
+    def block(self, language, words, text):
+        named = [w[5:] for w in words if w.startswith("file=")]
+        if named:
+            path = os.path.join(self.folder, named[0])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as f:
+                f.write(text)
+        if language == "lua":
+            done = subprocess.run(["lua5.4", "-e", "assert(load(io.read('a'), '=block', 't'))"], input=text, text=True, capture_output=True)
+            return done.stderr.strip() or None
+        if language == "json":
+            try:
+                json.loads(re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', lambda m: m.group(1) or "", text, flags=re.S))
+            except ValueError as e:
+                return "is no JSON: %s" % e
+            return None
+        if language != "sh" or named or "norun" in words:
+            return None
+        wanted = [int(w[5:]) for w in words if w.startswith("exit=")] or [0]
+        if "run" in words:
+            return self.run(text, [], wanted[0])
+        if "terminals" in words:
+            parts = [p for p in re.split(r"^# terminal[^\n]*\n", text, flags=re.M) if p.strip()]
+            return self.run(parts[-1], ["exec " + p.strip() if "\n" not in p.strip() else p for p in parts[:-1]], wanted[0])
+        return "a sh block says one of: run, terminals, norun, file=NAME"
+
+    def close(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main():
+    pattern = re.compile(sys.argv[1] if len(sys.argv) > 1 else "")
+    names = ["README.md"] + sorted(os.path.relpath(n, ROOT) for n in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))
+    passed = failed = 0
+    for name in names:
+        if not pattern.search(name):
+            continue
+        with open(os.path.join(ROOT, name)) as f:
+            text = f.read()
+        page = Page(name)
+        for m in FENCE.finditer(text):
+            language, words = m.group(1), m.group(2).split()
+            if language not in ("lua", "json", "sh") and not any(w.startswith("file=") for w in words):
+                continue
+            where = "%s:%d" % (name, text.count("\n", 0, m.start()) + 1)
+            fault = page.block(language, words, m.group(3))
+            passed, failed = passed + (fault is None), failed + (fault is not None)
+            if fault is not None:
+                print("FAILED %s: %s" % (where, fault))
+        page.close()
+        for target in re.findall(r"\]\(([^)#\s]+?)(?:#[^)]*)?\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            there = os.path.exists(os.path.join(ROOT, os.path.dirname(name), target))
+            passed, failed = passed + there, failed + (not there)
+            if not there:
+                print("FAILED %s: the link %s leads nowhere" % (name, target))
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())
