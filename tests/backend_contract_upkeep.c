@@ -200,6 +200,38 @@ static void a_quarantined_worker_gets_nothing(mg_env *v) {
   mg_forget_all(v->worker, &batch);
 }
 
+static void it_tells_of_itself(mg_env *v) {
+  mg_error e = {0};
+  if (v->ops->stats == NULL) {
+    mg_may_lack(v, MG_UNSUPPORTED, &e, "tell anything of itself");
+    return;
+  }
+  mg_backend *sides[] = {v->coordinator, v->worker};
+  mg_publish_some(v, v->run, 0, 1, 1);
+  for (int side = 0; side < 2; side++) {
+    mg_broker_stats s = {.lag = -1};
+    mg_ok(v->ops->stats(sides[side], mg_soon(v), &s, &e), &e);
+    assert_true(s.node_count <= MG_STATS_NODES && s.partition_count <= MG_STATS_PARTITIONS);
+    for (size_t i = 0; i < s.node_count; i++) {
+      const mg_node_stats *n = &s.nodes[i];
+      assert_true(n->name[0] != '\0' && memchr(n->name, '\0', sizeof n->name) != NULL);
+      assert_true(n->memory_bytes == -1 || n->memory_bytes > 0);
+      assert_true(n->memory_limit_bytes >= -1);
+      for (size_t k = 0; k < i; k++) assert_string_not_equal(n->name, s.nodes[k].name);
+    }
+    for (size_t i = 0; i < s.partition_count; i++) {
+      assert_true(s.partitions[i].leader >= -1 && s.partitions[i].lag >= -1);
+      if (i > 0) assert_true(s.partitions[i].partition > s.partitions[i - 1].partition);
+    }
+    assert_true(s.lag >= -1);
+    assert_int_equal(s.throttled, 0);
+  }
+  mg_batch batch = {0};
+  mg_fetch_some(v, v->worker, &batch, 1, 60000); /* the question disturbs nothing */
+  mg_settle_all(v, v->worker, v->ops->ack, &batch, 0);
+  mg_forget_all(v->worker, &batch);
+}
+
 static void the_table_is_whole(mg_env *v) {
   const mg_backend_ops *o = v->ops;
   assert_non_null(o->name);
@@ -255,5 +287,6 @@ const mg_contract_case mg_contract_upkeep[] = {
     CASE(runs_take_turns),
     CASE(runs_are_skipped),
     CASE(a_quarantined_worker_gets_nothing),
+    CASE(it_tells_of_itself),
     {0},
 };

@@ -1,6 +1,7 @@
 /* Signs of life, what is where, dead letters, runs. */
 #include "backends/redis/parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,30 @@ mg_err mg_redis_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out
   if (err == MG_OK) {
     redisReply **n = call.reply->element;
     *out = (mg_depth){n[0]->integer, n[1]->integer, n[2]->integer, n[3]->integer, n[4]->integer};
+  }
+  mg_redis_call_fini(&call);
+  return err;
+}
+
+/* "name:123" of INFO; -1 where it is not there. */
+static int64_t info_number(const char *info, const char *name) {
+  const char *at = strstr(info, name);
+  return at != NULL ? strtoll(at + strlen(name), NULL, 10) : -1;
+}
+
+/* All keys of a queue are on one server, so that its memory is what counts. A user who may not ask gets an error, and the link goes without. */
+mg_err mg_redis_stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e) {
+  mg_redis *r = mg_redis_of(b);
+  mg_redis_call call = {.command = "INFO"};
+  mg_redis_arg_text(&call.args, "memory");
+  mg_err err = mg_redis_run_one(r, &call, until, e);
+  if (err == MG_OK && mg_redis_is_text(call.reply)) {
+    const char *where = mg_redis_conn_where(r->client.conn), *at = strstr(where, " at ");
+    mg_node_stats *n = &out->nodes[0];
+    n->memory_bytes = info_number(call.reply->str, "used_memory:");
+    n->memory_limit_bytes = info_number(call.reply->str, "maxmemory:");
+    (void)snprintf(n->name, sizeof n->name, "%s", at != NULL ? at + 4 : where);
+    out->node_count = 1;
   }
   mg_redis_call_fini(&call);
   return err;

@@ -78,6 +78,7 @@ mg_err mg_redis_read_controls(mg_backend *b, mg_ms until, mg_batch *out, mg_erro
 mg_err mg_redis_reclaim(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_redis_probe(mg_backend *b, const char *run, mg_probe *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_redis_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e);
+mg_err mg_redis_stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
 mg_err mg_redis_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_redis_list_runs(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);

@@ -243,6 +243,7 @@ const mg_backend_ops mg_redis_backend = {
     .reclaim = mg_redis_reclaim,
     .probe = mg_redis_probe,
     .depth = mg_redis_depth,
+    .stats = mg_redis_stats,
     .list_dead = mg_redis_list_dead,
     .list_runs = mg_redis_list_runs,
     .redrive = mg_redis_redrive,

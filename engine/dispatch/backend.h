@@ -98,6 +98,29 @@ typedef struct mg_depth {
   int64_t oldest_ms;                         /* age of the oldest pending task; -1 unknown */
 } mg_depth;
 
+/* What a broker tells of itself, for metrics and alerts: numbers and the names of its servers, never of what is in a queue. */
+enum { MG_STATS_NODES = 16, MG_STATS_PARTITIONS = 64 };
+
+typedef struct mg_node_stats { /* a server of the broker that this backend uses */
+  char name[64];               /* host:port, or what the broker calls it */
+  int64_t memory_bytes;        /* -1: it does not tell */
+  int64_t memory_limit_bytes;  /* where it begins to refuse; 0: nowhere; -1: it does not tell */
+} mg_node_stats;
+
+typedef struct mg_partition_stats { /* of the topic of tasks */
+  int32_t partition;
+  int32_t leader; /* the broker's number of the node that leads it; -1: none does */
+  int64_t lag;    /* messages published and not settled by the consumer group; -1: not known */
+} mg_partition_stats;
+
+typedef struct mg_broker_stats {
+  mg_node_stats nodes[MG_STATS_NODES];
+  mg_partition_stats partitions[MG_STATS_PARTITIONS]; /* the lowest numbers where there are more */
+  size_t node_count, partition_count;
+  int64_t lag;        /* over all partitions; -1: the broker has no such thing, or does not tell */
+  uint64_t throttled; /* calls since open() that the broker refused for now and the backend repeated by itself */
+} mg_broker_stats;
+
 typedef struct mg_backend_ops {
   const char *name;
   uint32_t capabilities;
@@ -151,6 +174,10 @@ typedef struct mg_backend_ops {
 
   /* The runs that have anything on the queue: run of each item. NULL where the broker does not tell. */
   mg_err (*list_runs)(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
+
+  /* Asked every few seconds where metrics are wanted, in coordinators and workers: must be cheap for the broker. out comes with nothing known (counts 0,
+   * lag -1); what cannot be told is left so. MG_CONN: the connection failed; any other error leaves the last answer. NULL where there is nothing to tell. */
+  mg_err (*stats)(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
 } mg_backend_ops;
 
 struct mg_backend {

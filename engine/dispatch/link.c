@@ -99,6 +99,8 @@ mg_err mg_link_start(mg_link **out, uv_loop_t *loop, const mg_link_config *confi
     return mg_fail(e, MG_FATAL, "no way for the link thread to wake the loop");
   }
   atomic_store(&l->tick_ms, mg_now_ms());
+  l->stats = (mg_link_stats){.depth = {-1, -1, -1, -1, -1}, .broker.lag = -1};
+  l->shown = l->stats;
   if (uv_thread_create(&l->thread, mg_link_main, l) != 0) {
     uv_close((uv_handle_t *)&l->async, on_closed);
     return mg_fail(e, MG_FATAL, "no thread for the link to the broker");

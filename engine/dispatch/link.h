@@ -11,6 +11,7 @@
 #ifndef MG_DISPATCH_LINK_H
 #define MG_DISPATCH_LINK_H
 
+#include "base/timing.h"
 #include "dispatch/backend.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -51,12 +52,25 @@ typedef struct mg_link_event {
   mg_control control;
 } mg_link_event;
 
+/* What went over a link, counted since its start, and what the broker told last. For metrics. */
+typedef struct mg_link_stats {
+  mg_timing publish_seconds; /* calls that publish tasks (coordinator) or results (worker) */
+  mg_timing fetch_seconds;   /* fetches that brought something, their wait included */
+  uint64_t published, fetched; /* messages of those calls */
+  uint64_t sent_plain_bytes, sent_bytes, received_bytes, received_plain_bytes; /* of all frames: plain is before compression */
+  uint64_t extended, extend_lost; /* leases */
+  uint64_t throttled;             /* calls and messages that the broker refused for now */
+  mg_depth depth;                 /* coordinator: the whole queue; -1 where not known */
+  mg_broker_stats broker;
+} mg_link_stats;
+
 typedef struct mg_link_config {
   const mg_backend_ops *backend;
   mg_backend_config open; /* wake_fd is the link's own; strings and options borrowed while it lives */
   mg_codec codec;
   bool worker; /* which of the two loops */
   mg_ms lease_ms, beat_every_ms, beat_ttl_ms, poll_ms, check_every_ms /* coordinator: beats and reclaim */, retry_for_ms, tick_limit_ms;
+  mg_ms stats_every_ms;                                /* how often the broker is asked about itself; 0: never */
   mg_ms max_task_ms;                                   /* worker: never extend a lease beyond this; 0: no limit */
   void (*event)(void *owner, const mg_link_event *ev); /* on the loop's thread; valid during the call */
   void (*drained)(void *owner);                        /* after the events that stood there were handed over; may be NULL */
@@ -92,6 +106,7 @@ mg_ms mg_link_beats_ms(const mg_link *l);
 size_t mg_link_backlog(const mg_link *l); /* jobs given and not done */
 uint32_t mg_link_reconnects(const mg_link *l);
 uint64_t mg_link_beats_sent(const mg_link *l); /* worker */
+void mg_link_read_stats(mg_link *l, mg_link_stats *out);
 
 /* Does what was given, by until at the latest, then MG_EV_STOPPED; free it after that, from outside the event. */
 void mg_link_stop(mg_link *l, mg_ms until);

@@ -49,13 +49,16 @@ static bool publish_batch(mg_link *l, mg_job_kind kind, size_t count) {
                                    .body = {l->frames.data + l->at[k], l->at[k + 1] - l->at[k]},
                                    .why = mg_parcel_text_at(&l->work, job->text)};
   }
+  int64_t from_ns = mg_now_ns();
   mg_err whole = mg_link_outcome(l, call(l->backend, l->publishes, n, mg_link_call_until(l), &e), &e);
+  mg_link_count_call(&l->stats.publish_seconds, from_ns);
   if (whole == MG_CONN) return false;
   mg_ms retry = mg_now_ms() + MG_LINK_RETRY_MS;
   for (size_t k = 0; k < n; k++) {
     mg_item *job = &l->work.items[l->picked[k]];
     mg_err err = whole == MG_OK ? l->publishes[k].err : whole;
     if (!passing(err)) {
+      l->stats.published += err == MG_OK;
       say_published(l, job, err, err == MG_OK ? NULL : e.text);
     } else {
       job->due = retry;
@@ -248,8 +251,7 @@ static void take_result(mg_link *l, mg_delivery *d) {
     BACKEND(l)->forget(l->backend, d->lease);
     return;
   }
-  mg_buf_clear(&l->scratch);
-  if (mg_frame_open(&l->config.codec, d->body, &l->scratch, &body, &fault, &e) != MG_OK) {
+  if (mg_link_open_frame(l, d->body, &body, &fault, &e) != MG_OK) {
     say_bad(l, "a result", &e);
     settle_unread(l, token);
     return;
@@ -273,7 +275,10 @@ static bool fetch_results(mg_link *l) {
   if (l->stop_seen && mg_link_backlog(l) == 0) return true;
   if (l->stop_seen || !mg_link_room(l)) return mg_link_outcome(l, BACKEND(l)->service(l->backend, until, &e), &e) == MG_OK;
   mg_batch_clear(&l->batch);
+  int64_t from_ns = mg_now_ns();
   mg_err err = mg_link_outcome(l, BACKEND(l)->fetch_results(l->backend, MG_LINK_CALL_ITEMS, until, &l->batch, &e), &e);
+  if (l->batch.count > 0) mg_link_count_call(&l->stats.fetch_seconds, from_ns);
+  l->stats.fetched += l->batch.count;
   if (err != MG_CONN) {
     for (size_t k = 0; k < l->batch.count; k++) take_result(l, &l->batch.items[k]);
   }
@@ -292,8 +297,7 @@ static void read_beats(mg_link *l) {
     mg_slice body;
     mg_frame_fault fault;
     if (!mg_link_is_new(l, l->batch.items[k].body)) continue;
-    mg_buf_clear(&l->scratch);
-    if (mg_frame_open(&l->config.codec, l->batch.items[k].body, &l->scratch, &body, &fault, &e) != MG_OK) {
+    if (mg_link_open_frame(l, l->batch.items[k].body, &body, &fault, &e) != MG_OK) {
       say_bad(l, "a beat", &e);
       continue;
     }
@@ -310,7 +314,7 @@ static void read_beats(mg_link *l) {
 
 void mg_link_coordinator_turn(mg_link *l) {
   if (!publish_all(l, MG_JOB_PUBLISH) || !publish_all(l, MG_JOB_PUBLISH_DEAD)) return;
-  if (!settle_all(l) || !ask_all(l)) return;
+  if (!settle_all(l) || !ask_all(l) || !mg_link_ask_stats(l)) return;
   if (!fetch_results(l)) return;
   if (mg_now_ms() >= l->next_read) read_beats(l);
 }

@@ -75,6 +75,7 @@ struct mg_link {
   mg_ms stop_by;
   mg_skip skips[MG_LINK_SKIPS];
   size_t skip_count;
+  mg_link_stats shown; /* a copy of stats, not older than some turns */
 
   /* The loop's thread. */
   mg_parcel reading;
@@ -106,6 +107,9 @@ struct mg_link {
   mg_ms fetch_after;   /* not before, where the broker keeps no delay of a task given back */
   mg_skip skipping[MG_LINK_SKIPS];
   const char *skip_names[MG_LINK_SKIPS];
+  mg_link_stats stats;
+  mg_ms next_stats, next_show;
+  uint64_t throttled_before; /* as the backend told last, since its open() */
   bool failed, stop_seen;
   unsigned jitter;
 };
@@ -130,6 +134,11 @@ mg_item *mg_link_say(mg_link *l, mg_link_event_kind kind, const char *text);
 void mg_link_flush(mg_link *l);                              /* hands the events to main */
 bool mg_link_room(mg_link *l);                               /* may more be fetched? */
 mg_err mg_link_seal(mg_link *l, mg_slice body, mg_error *e); /* appends to frames */
+/* Opens a delivery's frame into scratch. */
+mg_err mg_link_open_frame(mg_link *l, mg_slice frame, mg_slice *body, mg_frame_fault *fault, mg_error *e);
+void mg_link_count_call(mg_timing *t, int64_t from_ns);
+void mg_link_show(mg_link *l); /* under the lock: refreshes shown where it is time */
+bool mg_link_ask_stats(mg_link *l); /* where it is time; false where the connection went */
 
 uint64_t mg_link_hold(mg_link *l, mg_lease *lease); /* 0 where memory ended */
 mg_held *mg_link_held(mg_link *l, uint64_t token);  /* NULL where it is free */

@@ -40,6 +40,7 @@ bool mg_link_room(mg_link *l) {
 
 void mg_link_trouble(mg_link *l, const char *text) {
   mg_ms now = mg_now_ms();
+  l->stats.throttled++;
   if (now < l->next_trouble) return;
   l->next_trouble = now + TROUBLE_EVERY_MS;
   (void)mg_link_say(l, MG_EV_TROUBLE, text);
@@ -65,6 +66,7 @@ void mg_link_take(mg_link *l) {
   uv_mutex_lock(&l->lock);
   (void)mg_parcel_move(&l->work, &l->inbox);
   if (l->beat_given) take_beat(l);
+  mg_link_show(l);
   l->stop_seen = l->stopping;
   uv_mutex_unlock(&l->lock);
   if (!l->failed) return;
@@ -197,7 +199,8 @@ bool mg_link_up(mg_link *l) {
   l->good_calls = 0;
   if (!first) atomic_fetch_add(&l->reconnects, 1);
   l->outage_since = mg_now_ms(); /* from now on a connection is a reconnection */
-  l->next_read = l->next_beat = 0;
+  l->next_read = l->next_beat = l->next_stats = 0;
+  l->throttled_before = 0;
   (void)mg_link_say(l, MG_EV_CONNECTED, l->config.backend->name);
   mg_link_flush(l);
   return true;
@@ -222,8 +225,22 @@ mg_ms mg_link_wait_until(const mg_link *l, mg_ms now) {
 }
 
 mg_err mg_link_seal(mg_link *l, mg_slice body, mg_error *e) {
+  size_t before = l->frames.len;
   mg_err err = mg_frame_seal(&l->config.codec, body, &l->frames, e);
-  return err == MG_OK && l->frames.failed ? mg_fail(e, MG_NOMEM, "no memory for a message of %zu bytes", body.len) : err;
+  if (err == MG_OK && l->frames.failed) err = mg_fail(e, MG_NOMEM, "no memory for a message of %zu bytes", body.len);
+  if (err != MG_OK) return err;
+  l->stats.sent_plain_bytes += body.len;
+  l->stats.sent_bytes += l->frames.len - before;
+  return MG_OK;
+}
+
+mg_err mg_link_open_frame(mg_link *l, mg_slice frame, mg_slice *body, mg_frame_fault *fault, mg_error *e) {
+  mg_buf_clear(&l->scratch);
+  mg_err err = mg_frame_open(&l->config.codec, frame, &l->scratch, body, fault, e);
+  if (err != MG_OK) return err;
+  l->stats.received_bytes += frame.len;
+  l->stats.received_plain_bytes += body->len;
+  return MG_OK;
 }
 
 /* --- leases by token --- */

@@ -64,7 +64,9 @@ static bool publish_batch(mg_link *l, size_t count) {
     l->publishes[k] = (mg_publish){
         .run = mg_parcel_text_at(&l->work, job->run), .task = h->task, .attempt = h->attempt, .body = {l->frames.data + l->at[k], l->at[k + 1] - l->at[k]}};
   }
+  int64_t from_ns = mg_now_ns();
   mg_err whole = mg_link_outcome(l, BACKEND(l)->publish_results(l->backend, l->publishes, n, mg_link_call_until(l), &e), &e);
+  mg_link_count_call(&l->stats.publish_seconds, from_ns);
   if (whole == MG_CONN) return false;
   mg_ms retry = mg_now_ms() + MG_LINK_RETRY_MS;
   for (size_t k = 0; k < n; k++) {
@@ -72,6 +74,7 @@ static bool publish_batch(mg_link *l, size_t count) {
     mg_err err = whole == MG_OK ? l->publishes[k].err : whole;
     if (err == MG_OK) {
       job->flag = true;
+      l->stats.published++;
     } else if (passing(err)) {
       job->due = retry;
       mg_link_trouble(l, e.text);
@@ -161,6 +164,8 @@ static bool extend_batch(mg_link *l, size_t count, mg_ms now) {
   for (size_t k = 0; k < count; k++) {
     mg_held *h = &l->held[l->picked[k]];
     mg_err err = whole == MG_OK ? l->settles[k].err : whole;
+    l->stats.extended += err == MG_OK;
+    l->stats.extend_lost += err == MG_LOST;
     if (err == MG_LOST) {
       say_lost(l, l->picked[k]);
       continue;
@@ -237,8 +242,7 @@ static bool read_controls(mg_link *l) {
     mg_frame_fault fault;
     mg_control c;
     if (!mg_link_is_new(l, l->batch.items[k].body)) continue;
-    mg_buf_clear(&l->scratch);
-    if (mg_frame_open(&l->config.codec, l->batch.items[k].body, &l->scratch, &body, &fault, &e) != MG_OK || mg_control_decode(&c, body, &e) != MG_OK) {
+    if (mg_link_open_frame(l, l->batch.items[k].body, &body, &fault, &e) != MG_OK || mg_control_decode(&c, body, &e) != MG_OK) {
       (void)mg_link_say(l, MG_EV_BAD_MESSAGE, e.text);
       continue;
     }
@@ -287,8 +291,7 @@ static bool take_task(mg_link *l, const mg_delivery *d, mg_ms now) {
   l->next_extend = earlier(l->next_extend, h->extend_ms);
   (void)strncpy(h->run, d->run, sizeof h->run - 1);
   (void)strncpy(h->task, d->task, sizeof h->task - 1);
-  mg_buf_clear(&l->scratch);
-  mg_err err = mg_frame_open(&l->config.codec, d->body, &l->scratch, &body, &fault, &e);
+  mg_err err = mg_link_open_frame(l, d->body, &body, &fault, &e);
   mg_task t;
   bool for_others = err != MG_OK && (fault == MG_FRAME_NEWER || fault == MG_FRAME_NO_KEY);
   if (err == MG_OK) {
@@ -352,7 +355,10 @@ static void fetch(mg_link *l) {
                   .skip_runs = l->skip_names,
                   .skip_count = copy_skips(l, now)};
   mg_batch_clear(&l->batch);
+  int64_t from_ns = mg_now_ns();
   mg_err err = mg_link_outcome(l, BACKEND(l)->fetch_tasks(l->backend, &how, &l->batch, &e), &e);
+  if (l->batch.count > 0) mg_link_count_call(&l->stats.fetch_seconds, from_ns);
+  l->stats.fetched += l->batch.count;
   size_t taken = 0;
   now = mg_now_ms();
   for (size_t k = 0; err != MG_CONN && k < l->batch.count; k++) taken += take_task(l, &l->batch.items[k], now);
@@ -373,7 +379,7 @@ void mg_link_worker_turn(mg_link *l) {
   if (!settle_kind(l, MG_JOB_FINISH, BACKEND(l)->ack)) return;
   if (!settle_kind(l, MG_JOB_GIVE_BACK, BACKEND(l)->nack)) return;
   if (!settle_kind(l, MG_JOB_DEAD_LETTER, BACKEND(l)->dead_letter)) return;
-  if (!extend_leases(l) || !beat(l) || !read_controls(l)) return;
+  if (!extend_leases(l) || !beat(l) || !read_controls(l) || !mg_link_ask_stats(l)) return;
   mg_link_sweep(l);
   fetch(l);
 }

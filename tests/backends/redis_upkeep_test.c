@@ -65,6 +65,9 @@ static void call_everything(mg_sides *s, bool strict) {
   CALL(reclaim(s->coordinator, "run", "worker", NULL, 0, mg_sides_soon(), &other, &e));
   CALL(probe(s->coordinator, "run", &probe, 1, mg_sides_soon(), &e));
   CALL(depth(s->coordinator, NULL, mg_sides_soon(), &d, &e));
+  mg_broker_stats told = {.lag = -1};
+  CALL(stats(s->coordinator, mg_sides_soon(), &told, &e));
+  if (strict) assert_true(told.node_count == 1 && told.nodes[0].memory_bytes > 100000 && told.nodes[0].memory_limit_bytes == 0);
   CALL(list_dead(s->coordinator, NULL, 100, mg_sides_soon(), &other, &e));
   CALL(redrive(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e));
   CALL(purge_dead(s->coordinator, "run", NULL, 0, mg_sides_soon(), &n, &e));

@@ -16,6 +16,7 @@ void faulty_reset(void) {
   atomic_store(&faulty.failed, 0);
   atomic_store(&faulty.publishes, 0);
   atomic_store(&faulty.opens, 0);
+  atomic_store(&faulty.throttled, 0);
 }
 
 typedef enum fate { FINE, BEFORE, AFTER } fate;
@@ -139,6 +140,15 @@ static mg_err service(mg_backend *b, mg_ms until, mg_error *e) {
   hang();
   return REAL->service(b, until, e);
 }
+static mg_err stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e) {
+  (void)b;
+  (void)until;
+  if (draw() != FINE) return broken(e);
+  if (atomic_load(&faulty.throttled) == 0) return mg_fail(e, MG_FATAL, "this user may not ask");
+  out->throttled = atomic_load(&faulty.throttled);
+  out->lag = 7;
+  return MG_OK;
+}
 static void faulty_close(mg_backend *b) { REAL->close(b); }
 static void forget(mg_backend *b, mg_lease *lease) { REAL->forget(b, lease); }
 
@@ -148,7 +158,8 @@ enum { CAPABILITIES = MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY 
   .name = "memory", .open = faulty_open, .close = faulty_close, .publish_tasks = publish_tasks, .fetch_tasks = fetch_tasks, .extend = extend, .ack = ack,      \
   .nack = nack, .dead_letter = dead_letter, .forget = forget, .publish_results = publish_results, .fetch_results = fetch_results, .ack_results = ack_results,  \
   .beat = beat, .read_beats = read_beats, .control = control, .read_controls = read_controls, .reclaim = reclaim, .probe = probe, .depth = depth,              \
-  .purge_run = purge_run, .quarantine = quarantine, .service = service, .publish_dead = publish_dead
+  .purge_run = purge_run, .quarantine = quarantine, .service = service, .publish_dead = publish_dead,    \
+  .stats = stats
 
 const mg_backend_ops faulty_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM, CALLS};
 const mg_backend_ops plain_backend = {.capabilities = CAPABILITIES, CALLS};

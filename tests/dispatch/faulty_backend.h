@@ -14,6 +14,7 @@ typedef struct faulty_control {
   atomic_uint calls, failed; /* counted */
   atomic_uint publishes;     /* calls of publish_tasks */
   atomic_uint opens;
+  atomic_uint throttled;     /* what stats tells; 0: that it cannot */
 } faulty_control;
 
 extern faulty_control faulty;
