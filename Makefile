@@ -11,7 +11,7 @@ MINUTES ?= 1
 # The version stands in lua/mguard/version.lua alone.
 VERSION := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/mguard/version.lua 2>/dev/null)
 GOALS_WITHOUT_LIBS := deps test-deps quickstart clean help
-PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis libmicrohttpd
+PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis libmicrohttpd libcurl
 # Brokers whose client library may be absent; they are then left out, and engine/cli/backends.c says so. folder=package=macro
 BROKER_LIBS := rabbitmq=librabbitmq=RABBITMQ
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),build)),)

@@ -158,6 +158,8 @@ static void put_value(mg_buf *out, const mg_log_field *f, bool json) {
   else put_quoted(out, f->text, json);
 }
 
+void mg_log_json_text(mg_buf *out, const char *text) { put_quoted(out, text, true); }
+
 /* The text without its quotes, control bytes shown. */
 static void put_text(mg_buf *out, const char *text) {
   mg_buf quoted = {0};

@@ -5,6 +5,7 @@
 #ifndef MG_BASE_LOG_H
 #define MG_BASE_LOG_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include <stdbool.h>
@@ -65,6 +66,9 @@ void mg_log_rarely(mg_log_limit *limit, mg_ms every_ms, mg_log_level level, cons
 
 /* Would an event of this level be written anywhere? For fields that cost something to make. */
 bool mg_log_wants(mg_log_level level);
+
+/* Appends a JSON string as the log writes it, with its quotes: what is no UTF-8 becomes U+FFFD. */
+void mg_log_json_text(mg_buf *out, const char *text);
 
 /* false for an unknown name; "debug", "info", "warn", "error", "off". */
 bool mg_log_level_parse(const char *name, mg_log_level *out);

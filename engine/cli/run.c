@@ -6,6 +6,7 @@
 #include "cli/pilot.h"
 #include "cli/monitor.h"
 #include "cli/session.h"
+#include "cli/telling.h"
 #include "dispatch/coordinator.h"
 #include "execute/worker.h"
 #include "observe/progress.h"
@@ -37,6 +38,8 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
                                 MG_MONITOR_FLAGS,
+                                MG_TRACE_FLAGS,
+                                {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
@@ -73,6 +76,7 @@ typedef struct evaluation {
   bool pilot; /* --plan-power */
   uint64_t planned;
   mg_monitor *monitor;
+  mg_telling *telling;
   int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
   bool left;        /* worker and local workers are gone */
@@ -126,6 +130,10 @@ static void on_ended(void *owner, const char *failed) {
   finish(v);
 }
 
+static bool on_trace_task(void *owner) { return mg_telling_traces_task(((evaluation *)owner)->telling); }
+
+static void on_traced(void *owner, const mg_task_span *s) { mg_telling_traced(((evaluation *)owner)->telling, s); }
+
 static void start_coordinator(evaluation *v) {
   double drain;
   (void)mg_args_number(&v->args, &command, "drain-timeout", 0, 86400, 300, &drain);
@@ -140,6 +148,12 @@ static void start_coordinator(evaluation *v) {
                                   .log = on_log,
                                   .ended = on_ended,
                                   .owner = v};
+  mg_trace *trace = mg_telling_trace(v->telling);
+  if (trace != NULL) {
+    memcpy(config.trace, mg_trace_id(trace), sizeof config.trace);
+    config.trace_task = on_trace_task;
+    config.traced = on_traced;
+  }
   mg_error e;
   if (mg_coordinator_start(&v->coordinator, &v->loop, &config, &e) != MG_OK) {
     (void)snprintf(v->fault, sizeof v->fault, "%s", e.text);
@@ -189,6 +203,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_refresh(uv_timer_t *timer) {
   evaluation *v = timer->data;
+  mg_telling_tick(v->telling);
   if (v->coordinator == NULL) {
     mg_monitor_run(v->monitor, NULL);
     return;
@@ -235,6 +250,7 @@ static mg_err start_here(evaluation *v, mg_error *e) {
                              .show_output = mg_args_get(&v->args, &command, "show-output") != NULL,
                              .poll_interval_ms = 1000,
                              .drain_timeout_ms = 0,
+                             .trace = mg_telling_trace(v->telling),
                              .retry_for_ms = 10000,
                              .ready = on_worker_ready,
                              .stopped = on_worker_stopped,
@@ -263,12 +279,14 @@ static mg_err spawn_local(evaluation *v, mg_error *e) {
   v->local = calloc((size_t)wanted, sizeof *v->local);
   if (v->local == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
   const char *backend = mg_args_get(&v->args, &command, "backend"), *queue = mg_args_get(&v->args, &command, "queue-config");
+  const char *endpoint = mg_args_get(&v->args, &command, "otlp-endpoint");
   const char *argv[16] = {mg_program_path(), "worker", "--script", v->plan->path, "--executors", "1"};
   int n = 6;
   if (v->plan->baseline_given != NULL) argv[n++] = "--baseline", argv[n++] = v->plan->baseline_given;
   if (v->plan->candidate_given != NULL) argv[n++] = "--candidate", argv[n++] = v->plan->candidate_given;
   if (backend != NULL) argv[n++] = "--backend", argv[n++] = backend;
   if (queue != NULL) argv[n++] = "--queue-config", argv[n++] = queue;
+  if (endpoint != NULL) argv[n++] = "--otlp-endpoint", argv[n++] = endpoint;
   for (int i = 0; i < wanted; i++) {
     uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {.exit_cb = on_local_exit, .file = argv[0], .args = (char **)(uintptr_t)argv, .stdio_count = 3, .stdio = stdio};
@@ -303,6 +321,7 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
   if (err == MG_OK) err = mg_monitor_start(&v->monitor, &v->args, &command, e);
+  if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->run, e);
   if (err != MG_OK) return err;
   err = (v->backend->capabilities & MG_CAP_SHARED) == 0 ? start_here(v, e) : start_elsewhere(v, e);
   if (err != MG_OK) finish(v);
@@ -327,6 +346,8 @@ static mg_err show_summary(evaluation *v, mg_slice report, mg_error *e) {
 }
 
 static int conclude(evaluation *v) {
+  const char *failed = v->fault[0] != '\0' ? v->fault : v->failed[0] != '\0' ? v->failed : v->coordinator == NULL ? "it ended before it began" : NULL;
+  if (failed != NULL) mg_telling_over(v->telling, NULL, failed);
   if (v->fault[0] != '\0') return mg_complain("run", MG_EXIT_USAGE, "%s", v->fault);
   if (v->failed[0] != '\0') return mg_complain("run", MG_EXIT_FAILURE, "%s", v->failed);
   if (v->coordinator == NULL) return v->interrupted ? MG_EXIT_INTERRUPTED : mg_complain("run", MG_EXIT_FAILURE, "the run ended before it began");
@@ -337,6 +358,7 @@ static int conclude(evaluation *v) {
   mg_coordinator_judge(v->coordinator, judgement);
   int code = v->interrupted ? MG_EXIT_INTERRUPTED : (int)judgement->verdict;
   if (v->pilot && code != MG_INVALID && code != MG_EXIT_INTERRUPTED) {
+    mg_telling_over(v->telling, NULL, NULL);
     mg_pilot_say(v->plan, v->planned, &state.tally->pairs);
     free(judgement);
     return 0;
@@ -348,6 +370,7 @@ static int conclude(evaluation *v) {
                  .started_wall_ms = v->started_wall_ms,
                  .backend = v->backend->name,
                  .path = v->plan->report_json};
+  mg_telling_over(v->telling, &r, NULL);
   mg_buf text = {0};
   mg_error e;
   mg_err err = mg_report_render(&text, &r, &e);
@@ -368,6 +391,7 @@ static void free_all(evaluation *v) {
     (void)uv_loop_close(&v->loop);
   }
   mg_monitor_stop(v->monitor);
+  mg_telling_stop(v->telling);
   mg_progress_free(v->progress);
   mg_local_broker_free(v->broker);
   mg_keyring_free(v->keys);

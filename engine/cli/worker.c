@@ -1,9 +1,11 @@
 /* worker.c - `mguard worker`: serves plans that run elsewhere, until it is told to stop. */
 #include "execute/worker.h"
+#include "base/ident.h"
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/monitor.h"
+#include "cli/telling.h"
 #include "script/plan.h"
 
 #include <stdio.h>
@@ -24,6 +26,7 @@ static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, who
                                 {"default-mem-mb", "N", "memory limit of an implementation for plans that set none (default 512)", NULL},
                                 {"name", "NAME", "name of this worker (default: host-pid-random)", NULL},
                                 MG_MONITOR_FLAGS,
+                                MG_TRACE_FLAGS,
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
                                 {"log-file", "FILE", "log JSON lines to a file (reopened on SIGHUP)", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
@@ -45,6 +48,7 @@ typedef struct server {
   uv_timer_t refresh;
   mg_worker *worker;
   mg_monitor *monitor;
+  mg_trace *trace;
   bool stopping;
   int code;
 } server;
@@ -90,6 +94,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 static void on_refresh(uv_timer_t *timer) {
   server *s = timer->data;
   mg_worker_stats stats;
+  mg_trace_tick(s->trace);
   if (s->monitor == NULL || s->worker == NULL) return;
   mg_worker_read(s->worker, &stats);
   mg_monitor_worker(s->monitor, &stats, mg_worker_name(s->worker));
@@ -150,9 +155,12 @@ int mg_cli_worker(int argc, char **argv) {
   if (err == MG_OK && (backend = mg_backend_find(name, &why)) == NULL) err = mg_fail(&e, MG_UNSUPPORTED, "backend %s: %s", name, why);
   server s = {.code = 0};
   if (err == MG_OK) {
+    const char *given = mg_args_get(&a, &command, "name");
+    char made[MG_NAME_MAX + 1];
+    mg_worker_name_make(made, sizeof made);
     mg_worker_config config = {.backend = backend,
                                .options = plan->queue,
-                               .name = mg_args_get(&a, &command, "name"),
+                               .name = given != NULL ? given : made,
                                .program = mg_program_path(),
                                .script = script,
                                .overrides = mg_buf_slice(&overrides),
@@ -167,7 +175,10 @@ int mg_cli_worker(int argc, char **argv) {
                                .stopped = on_stopped,
                                .owner = &s};
     err = mg_monitor_start(&s.monitor, &a, &command, &e);
+    if (err == MG_OK) err = mg_telling_trace_start(&s.trace, &a, &command, "worker", config.name, &e);
+    config.trace = s.trace;
     if (err == MG_OK) err = serve(&s, plan, &config, &e);
+    mg_telling_trace_stop(s.trace);
     mg_monitor_stop(s.monitor);
   }
   if (err != MG_OK) s.code = mg_complain("worker", err == MG_CONN || err == MG_FATAL ? MG_EXIT_FAILURE : MG_EXIT_USAGE, "%s", e.text);

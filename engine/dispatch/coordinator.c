@@ -306,6 +306,7 @@ void mg_coordinator_stop(mg_coordinator *c) {
     next = x->next;
     if (x->kind != MG_TASK_REPEAT && x->sent_ms != 0) continue;
     mg_coord_cancel(c, x);
+    mg_coord_trace_end(c, x, NULL, "taken back: the run was interrupted");
     mg_ledger_remove(&c->ledger, x);
   }
   mg_coord_event(c, "run_stopping", "no more tasks; collecting what is in flight for up to %.0f s", (double)c->config.drain_timeout_ms / 1000);

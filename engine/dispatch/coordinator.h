@@ -23,6 +23,16 @@ typedef struct mg_coordinator_event { /* valid during the call */
   bool routine;     /* one of many a second, for machines alone; only made where mg_log_wants(MG_LOG_INFO) */
 } mg_coordinator_event;
 
+typedef struct mg_task_span { /* of a task that is traced; valid during the call; times are mg_now_ns */
+  bool publishing; /* from handing it to the queue until the queue has it, once for each attempt; else the whole task, once */
+  const char *id;
+  uint64_t first;
+  uint32_t count, attempt;
+  int64_t begin_ns, end_ns;
+  const char *worker; /* that answered; NULL */
+  const char *error;  /* NULL: it went well */
+} mg_task_span;
+
 typedef struct mg_coordinator_config {
   mg_plan *plan;
   const char *run; /* run id */
@@ -36,6 +46,10 @@ typedef struct mg_coordinator_config {
   void (*note)(void *owner, const char *event, const char *text);
   /* The same with level and fields; takes the place of note where it is set. */
   void (*log)(void *owner, const mg_coordinator_event *ev);
+  /* Traces: the id that traced tasks carry (all zero: none), whether one more task is to be traced, and what became of it. */
+  uint8_t trace[16];
+  bool (*trace_task)(void *owner);
+  void (*traced)(void *owner, const mg_task_span *s);
   /* The run is over. failed NULL: judge it; else a broker failure, exit 5. The coordinator stays readable until mg_coordinator_free. */
   void (*ended)(void *owner, const char *failed);
   void *owner;

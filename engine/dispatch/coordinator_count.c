@@ -259,10 +259,12 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
   c->tasks_done++;
   bool whole = fresh && r->count == e->count;
   mg_digest sum = whole ? digest_of(c, first, r) : (mg_digest){0};
+  mg_coord_trace_end(c, e, r->worker, NULL);
   if (e->attempt > 1) mg_coord_cancel(c, e); /* an earlier or later attempt may still wait */
   mg_ledger_answer(&c->ledger, e, whole ? &sum : NULL);
   if (other == NULL) return;
   mg_coord_cancel(c, other);
+  mg_coord_trace_end(c, other, NULL, NULL);
   mg_ledger_answer(&c->ledger, other, whole ? &sum : NULL);
 }
 
@@ -307,9 +309,10 @@ static void take(mg_coordinator *c, const mg_result *r) {
     c->repeats_dropped++;
   else if (e == NULL)
     late_answer(c, seq, r);
-  else if (e->kind == MG_TASK_REPEAT)
+  else if (e->kind == MG_TASK_REPEAT) {
+    mg_coord_trace_end(c, e, r->worker, NULL);
     mg_coord_repeated(c, e, r);
-  else
+  } else
     answer_entry(c, e, r);
 }
 

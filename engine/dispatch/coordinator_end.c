@@ -88,6 +88,7 @@ void mg_coord_over(mg_coordinator *c) {
   if (!mg_coord_live(c)) return;
   c->phase = MG_PHASE_CLOSING;
   c->ended_ms = mg_now_ms();
+  mg_coord_trace_over(c);
   sum_up(c);
   close_run(c, c->connected ? CLOSE_MS : 0);
 }
@@ -98,6 +99,7 @@ void mg_coord_fail(mg_coordinator *c, const char *failed) {
   c->ended_ms = mg_now_ms();
   free(c->failed);
   c->failed = strdup(failed);
+  mg_coord_trace_over(c);
   sum_up(c);
   close_run(c, 0);
 }

@@ -161,6 +161,12 @@ void mg_coord_flush_cancels(mg_coordinator *c);
 void mg_coord_sweep(mg_coordinator *c); /* entries whose cases were all counted by others */
 uint32_t mg_coord_executors(const mg_coordinator *c);
 
+/* --- coordinator_trace.c --- */
+void mg_coord_trace_begin(mg_coordinator *c, mg_entry_out *e); /* before it is sent; decides once whether it is traced */
+void mg_coord_trace_published(mg_coordinator *c, const mg_entry_out *e, const char *error);
+void mg_coord_trace_end(mg_coordinator *c, mg_entry_out *e, const char *worker, const char *error); /* before it leaves the ledger */
+void mg_coord_trace_over(mg_coordinator *c); /* the run ends: what is still out */
+
 /* --- coordinator_prefix.c --- */
 bool mg_coord_sequential(const mg_coordinator *c);
 /* Where results of cases from `first` on are counted; tasks do not cross a look. NULL where memory ended. */

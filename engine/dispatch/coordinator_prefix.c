@@ -86,6 +86,7 @@ static void stop(mg_coordinator *c) {
     next = x->next;
     if (x->kind != MG_TASK_COUNT) continue;
     mg_coord_cancel(c, x);
+    mg_coord_trace_end(c, x, NULL, "taken back: the run has ended early");
     mg_ledger_remove(&c->ledger, x);
   }
   mg_coord_event(c, "stopped_early", "stop %s: decided after %" PRIu64 " of %" PRIu64 " cases", mg_stop_name(c->plan->stop.plan.kind), c->looked, c->planned);

@@ -73,6 +73,7 @@ static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
   memcpy(t.run, c->run, sizeof t.run);
   mg_task_id_make(t.id, c->epoch, e->seq);
   memcpy(t.fingerprint, c->plan->fingerprint, sizeof t.fingerprint);
+  if (e->traced_ns != 0) memcpy(t.trace, c->config.trace, sizeof t.trace);
   (void)snprintf(t.baseline, sizeof t.baseline, "%s", c->plan->baseline == NULL ? "" : c->plan->baseline);
   (void)snprintf(t.candidate, sizeof t.candidate, "%s", c->plan->candidate);
   if (e->list != NULL || c->inputs != NULL) {
@@ -102,6 +103,7 @@ void mg_coord_send(mg_coordinator *c, mg_entry_out *e) {
   char id[MG_TASK_MAX + 1];
   e->published = e->off_queue = e->suspect = e->begun = false;
   e->holder = -1;
+  mg_coord_trace_begin(c, e);
   mg_err err = encode(c, e, &why);
   if (err == MG_ARG) {
     mg_coord_fault(c, "%s", why.text);
@@ -135,8 +137,10 @@ void mg_coord_published(mg_coordinator *c, uint64_t token, mg_err err, const cha
   if (err == MG_OK) {
     e->published = true;
     e->sign_ms = mg_now_ms();
+    mg_coord_trace_published(c, e, NULL);
     say_dispatched(c, e);
   } else if (e->kind == MG_TASK_COUNT && e->count > 1) {
+    mg_coord_trace_published(c, e, text);
     mg_coord_event(c, "queue_refused", "a task of %u cases was refused (%s) and is cut in two", e->count, text);
     mg_coord_split(c, e, false, 0);
   } else {
@@ -260,6 +264,7 @@ void mg_coord_sweep(mg_coordinator *c) {
     next = e->next;
     if (e->kind != MG_TASK_COUNT || mg_case_set_within(&c->counted, e->first, e->count) < e->count) continue;
     mg_coord_cancel(c, e);
+    mg_coord_trace_end(c, e, NULL, NULL);
     mg_ledger_answer(&c->ledger, e, NULL);
   }
 }
@@ -276,6 +281,7 @@ static void count_requeue(mg_coordinator *c, const mg_entry_out *e, const char *
 
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why) {
   if (c->phase == MG_PHASE_DRAINING) {
+    mg_coord_trace_end(c, e, NULL, why);
     mg_ledger_remove(&c->ledger, e);
     return;
   }
@@ -307,6 +313,7 @@ static void send_pieces(mg_coordinator *c, const mg_entry_out *of, uint64_t firs
 void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at) {
   mg_entry_out of = *e;
   uint64_t end = of.first + of.count;
+  mg_coord_trace_end(c, e, NULL, "cut into smaller tasks");
   mg_ledger_answer(&c->ledger, e, NULL); /* a late answer still says which cases it was about */
   if (c->phase == MG_PHASE_DRAINING) return;
   if (alone && at >= of.first && at < end) {
@@ -322,6 +329,7 @@ void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at)
 
 void mg_coord_rest(mg_coordinator *c, mg_entry_out *e) {
   mg_entry_out of = *e;
+  mg_coord_trace_end(c, e, NULL, "answered in part; the rest goes on in another task");
   mg_ledger_answer(&c->ledger, e, NULL);
   if (c->phase != MG_PHASE_DRAINING) send_pieces(c, &of, of.first, of.first + of.count);
 }
@@ -368,6 +376,7 @@ static void lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool c
 void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury) {
   char id[MG_TASK_MAX + 1];
   mg_task_id_make(id, c->epoch, e->seq);
+  mg_coord_trace_end(c, e, NULL, why);
   if (e->kind == MG_TASK_REPEAT) {
     mg_coord_repeats_lost(c, e, 0);
     mg_ledger_remove(&c->ledger, e);

@@ -184,6 +184,7 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
       e->beat = c->breaker.peers[worker].counter;
       e->sign_ms = mg_now_ms();
     } else {
+      mg_coord_trace_end(c, e, NULL, "taken back: the run was interrupted");
       mg_ledger_remove(&c->ledger, e);
     }
     return;

@@ -34,6 +34,7 @@ typedef struct mg_entry_out {
   int holder;                               /* the worker that named it last; -1: nobody yet */
   mg_ms sent_ms;                            /* published last */
   mg_ms first_ms;                           /* published first */
+  int64_t traced_ns, published_ns;          /* traced: when it began, and when it was handed to the queue last (mg_now_ns); 0: not traced */
   mg_ms sign_ms;                            /* last sign of it: published, named by a beat, found by a probe */
   struct mg_entry_out *chain, *next, *prev; /* the ledger's own */
 } mg_entry_out;

@@ -23,6 +23,7 @@ typedef struct mg_worker_config {
   uint32_t default_timeout_ms, default_memory_mb; /* for tasks of plans that set none; 0: 2000 and 512 */
   mg_ms poll_interval_ms; /* longest wait of one fetch */
   mg_ms drain_timeout_ms;
+  struct mg_trace *trace; /* where spans of traced tasks go; NULL: nowhere; borrowed while the worker lives */
   mg_ms retry_for_ms;     /* give up after so long without a broker; MG_NEVER: try for ever */
   /* Ready to serve, or cannot (fault). */
   void (*ready)(void *owner, const char *fault);

@@ -14,6 +14,8 @@ typedef struct mg_kept {
   uint64_t last_case; /* begun: the case and role that ran when it was last looked at */
   mg_role last_role;
   uint32_t attempt;
+  uint8_t trace[16];             /* all zero: not traced, and then the times are not kept */
+  int64_t taken_ns, finished_ns; /* mg_now_ns: when it came, when its executor was done */
   bool in_pool, begun, unwanted /* its run is over: no result */;
   char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];
 } mg_kept;
@@ -91,6 +93,11 @@ struct mg_worker {
   mg_ms beat_sent_ms;
   mg_worker_stats stats;
 };
+
+/* --- worker_trace.c --- */
+void mg_worker_trace_taken(mg_kept *k, const mg_task *t);
+void mg_worker_trace_finished(mg_worker *w, mg_kept *k, const mg_result *r);
+void mg_worker_trace_settled(mg_worker *w, const mg_kept *k, mg_err err);
 
 /* --- worker_tasks.c --- */
 void mg_worker_take(mg_worker *w, const mg_link_event *ev);                 /* MG_EV_TASK */

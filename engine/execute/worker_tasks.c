@@ -166,6 +166,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   k->last_case = t.first;
   memcpy(k->run, t.run, sizeof k->run);
   memcpy(k->id, t.id, sizeof k->id);
+  if (w->config.trace != NULL) mg_worker_trace_taken(k, &t);
   mg_run_memory *m = mg_run_remember(&w->runs, t.run);
   if (mg_run_is_over(m, t.epoch)) {
     acknowledge(w, k);
@@ -206,6 +207,7 @@ void mg_worker_finished(void *owner, void *task_owner, const mg_result *r) {
     if (r->count > 0) mg_timing_add(&w->stats.case_seconds, (double)r->busy_ns / 1e9 / r->count, r->count);
     w->stats.cases_done += r->count;
     w->stats.tasks_done++;
+    mg_worker_trace_finished(w, k, r);
     send_result(w, k, &named, true, 0);
   }
   mg_worker_want(w);
@@ -216,6 +218,7 @@ void mg_worker_settled(mg_worker *w, const mg_link_event *ev) {
   mg_kept *k = mg_kept_find(&w->kept, ev->token);
   if (k == NULL) return;
   leave_pool(w, k);
+  mg_worker_trace_settled(w, k, ev->err);
   mg_kept_remove(&w->kept, k);
   w->beat_changed = true;
 }

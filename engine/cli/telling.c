@@ -1,0 +1,106 @@
+#include "cli/telling.h"
+
+#include "base/clock.h"
+#include "base/ident.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mg_telling {
+  const mg_plan *plan;
+  char run[MG_RUN_ID_BYTES];
+  mg_trace *trace;
+  int64_t begun_ns;
+};
+
+/* ---- traces ---- */
+
+mg_err mg_telling_trace_start(mg_trace **out, const mg_args *a, const mg_command *command, const char *side, const char *instance, mg_error *e) {
+  mg_trace_settings s;
+  *out = NULL;
+  mg_err err = mg_trace_settings_read(&s, mg_args_get(a, command, "otlp-endpoint"), mg_args_get(a, command, "trace-share"), e);
+  if (err == MG_OK && s.ignored[0] != '\0') mg_log(MG_LOG_WARN, "trace_setting_ignored", MG_NO_FIELDS, "%s", s.ignored);
+  if (err == MG_OK) err = mg_trace_start(out, &s, side, instance, e);
+  mg_trace_settings_fini(&s);
+  return err;
+}
+
+void mg_telling_trace_stop(mg_trace *t) {
+  mg_outbox_counts counts = {0};
+  uint64_t dropped = mg_trace_dropped(t);
+  mg_trace_stop(t, &counts);
+  if (counts.failed + counts.dropped + dropped == 0) return;
+  mg_log(MG_LOG_WARN, "traces_lost", MG_FIELDS(MG_LI("posts", counts.failed + counts.dropped), MG_LT("reason", counts.last_error)),
+         "%llu posts of spans did not reach the collector: %s", (unsigned long long)(counts.failed + counts.dropped),
+         counts.last_error[0] != '\0' ? counts.last_error : "it was too slow");
+}
+
+struct mg_trace *mg_telling_trace(const mg_telling *t) { return t != NULL ? t->trace : NULL; }
+
+bool mg_telling_traces_task(mg_telling *t) { return t != NULL && mg_trace_samples(t->trace); }
+
+void mg_telling_traced(mg_telling *t, const mg_task_span *s) {
+  uint64_t task = mg_span_of_task(mg_trace_id(t->trace), s->id);
+  mg_trace_add(t->trace, &(mg_span){.name = s->publishing ? "publish" : "task",
+                                    .kind = s->publishing ? MG_SPAN_PRODUCER : MG_SPAN_INTERNAL,
+                                    .trace = mg_trace_id(t->trace),
+                                    .id = s->publishing ? 0 : task,
+                                    .parent = s->publishing ? task : mg_span_of_run(t->trace),
+                                    .begin_ns = s->begin_ns,
+                                    .end_ns = s->end_ns,
+                                    .error = s->error,
+                                    .fields = (const mg_log_field[]){MG_LT("mguard.run_id", t->run), MG_LT("mguard.task_id", s->id),
+                                                                     MG_LI("mguard.attempt", s->attempt), MG_LI("mguard.cases", s->count),
+                                                                     MG_LI("mguard.first_case", s->first), MG_LT("mguard.worker_id", s->worker)},
+                                    .field_count = 6});
+}
+
+static void trace_run(mg_telling *t, const mg_report *r, const char *failed) {
+  mg_trace_add(t->trace, &(mg_span){.name = "run",
+                                    .kind = MG_SPAN_INTERNAL,
+                                    .trace = mg_trace_id(t->trace),
+                                    .id = mg_span_of_run(t->trace),
+                                    .parent = mg_span_above_run(t->trace),
+                                    .begin_ns = t->begun_ns,
+                                    .end_ns = mg_now_ns(),
+                                    .error = failed,
+                                    .fields = (const mg_log_field[]){MG_LT("mguard.run_id", t->run), MG_LT("mguard.plan", t->plan->name),
+                                                                     MG_LT("mguard.baseline", t->plan->baseline), MG_LT("mguard.candidate", t->plan->candidate),
+                                                                     MG_LI("mguard.seed", t->plan->seed), MG_LI("mguard.planned", t->plan->cases),
+                                                                     MG_LT("mguard.verdict", r != NULL ? mg_verdict_name(r->judgement->verdict) : NULL),
+                                                                     MG_LI("mguard.counted", r != NULL ? r->state->counted : 0)},
+                                    .field_count = 8});
+}
+
+/* ---- all of it ---- */
+
+mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, const mg_plan *plan, const char *run, mg_error *e) {
+  *out = NULL;
+  mg_telling *t = calloc(1, sizeof *t);
+  if (t == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
+  t->plan = plan;
+  t->begun_ns = mg_now_ns();
+  (void)snprintf(t->run, sizeof t->run, "%s", run);
+  mg_err err = mg_telling_trace_start(&t->trace, a, command, "coordinator", run, e);
+  if (err == MG_OK)
+    *out = t;
+  else
+    mg_telling_stop(t);
+  return err;
+}
+
+void mg_telling_tick(mg_telling *t) {
+  if (t != NULL) mg_trace_tick(t->trace);
+}
+
+void mg_telling_over(mg_telling *t, const mg_report *report, const char *failed) {
+  if (t == NULL) return;
+  trace_run(t, report, failed);
+}
+
+void mg_telling_stop(mg_telling *t) {
+  if (t == NULL) return;
+  mg_telling_trace_stop(t->trace);
+  free(t);
+}
