@@ -33,7 +33,6 @@ typedef struct mg_redis {
   redisReply *held;           /* results that a fetch had no room for, from held_at on */
   size_t held_at;
   mg_ms refreshed_ms;
-  char warning[256];
 } mg_redis;
 
 static inline mg_redis *mg_redis_of(mg_backend *b) { return (mg_redis *)b; /* backend is the first member */ }
@@ -85,5 +84,7 @@ mg_err mg_redis_redrive(mg_backend *b, const char *run, const char *const *tasks
 mg_err mg_redis_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
 mg_err mg_redis_purge_run(mg_backend *b, const char *run, mg_ms until, size_t *removed, mg_error *e);
 mg_err mg_redis_quarantine(mg_backend *b, const char *worker, bool on, mg_ms ttl_ms, mg_ms until, mg_error *e);
+/* examine.c */
+mg_err mg_redis_examine(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
 
 #endif

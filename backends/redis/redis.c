@@ -94,25 +94,6 @@ void mg_redis_refresh(mg_redis *r, mg_ms until) {
   mg_redis_call_fini(&call);
 }
 
-/* "maxmemory_policy:allkeys-lru" of INFO memory; a user who may not ask is not told. */
-static void look_for_warnings(mg_redis *r, mg_ms until) {
-  mg_redis_call call = {.command = "INFO"};
-  mg_redis_arg_text(&call.args, "memory");
-  if (mg_redis_run_one(r, &call, until, NULL) == MG_OK && mg_redis_is_text(call.reply)) {
-    const char *policy = strstr(call.reply->str, "maxmemory_policy:");
-    const char *limit = strstr(call.reply->str, "maxmemory:");
-    policy = policy != NULL ? policy + strlen("maxmemory_policy:") : "noeviction";
-    int len = (int)strcspn(policy, "\r\n");
-    if (strncmp(policy, "noeviction", 10) != 0) {
-      bool active = limit != NULL && strtoll(limit + strlen("maxmemory:"), NULL, 10) > 0;
-      (void)snprintf(r->warning, sizeof r->warning,
-                     "%s has maxmemory-policy %.*s%s: it can delete tasks and results when memory is short; set it to noeviction",
-                     mg_redis_conn_where(r->client.conn), len, policy, active ? "" : " (no maxmemory is set yet)");
-    }
-  }
-  mg_redis_call_fini(&call);
-}
-
 /* A claim whose reply was lost outlives the backend that made it: whoever opens one of the same identity in this process (a link that
  * reconnects) takes it up. Without this the claimed tasks would wait for the end of their lease. */
 enum { LOST_CLAIMS = 16 };
@@ -182,7 +163,6 @@ static mg_err redis_open(mg_backend **out, const mg_backend_config *config, mg_m
   mg_depth ignored;
   err = mg_redis_depth(&r->backend, r->run, until, &ignored, e);
   if (err != MG_OK) goto out;
-  look_for_warnings(r, until);
   take_lost_claim(r);
 out:
   if (err != MG_OK) {
@@ -214,11 +194,6 @@ static mg_err redis_service(mg_backend *b, mg_ms until, mg_error *e) {
   }
 }
 
-const char *mg_redis_warning(const mg_backend *b) {
-  const mg_redis *r = (const mg_redis *)b;
-  return r->warning[0] != '\0' ? r->warning : NULL;
-}
-
 const mg_backend_ops mg_redis_backend = {
     .name = "redis",
     .capabilities =
@@ -244,6 +219,7 @@ const mg_backend_ops mg_redis_backend = {
     .probe = mg_redis_probe,
     .depth = mg_redis_depth,
     .stats = mg_redis_stats,
+    .examine = mg_redis_examine,
     .list_dead = mg_redis_list_dead,
     .list_runs = mg_redis_list_runs,
     .redrive = mg_redis_redrive,

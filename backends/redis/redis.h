@@ -14,8 +14,4 @@
 
 extern const mg_backend_ops mg_redis_backend;
 
-/* Something about the server that may cost tasks, for doctor and the log (maxmemory-policy evicts keys); NULL where nothing is
- * known. Read once, at open; belongs to b. b is of mg_redis_backend. */
-const char *mg_redis_warning(const mg_backend *b);
-
 #endif

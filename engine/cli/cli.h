@@ -12,6 +12,7 @@ int mg_cli_run(int argc, char **argv);
 int mg_cli_worker(int argc, char **argv);
 int mg_cli_replay(int argc, char **argv);
 int mg_cli_check(int argc, char **argv);
+int mg_cli_doctor(int argc, char **argv);
 int mg_cli_power(int argc, char **argv);
 int mg_cli_status(int argc, char **argv);
 int mg_cli_dlq(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct {
     {"init", "writes a plan that runs as it is, to be changed into one's own", mg_cli_init},
     {"check", "loads a plan and runs a few cases twice: is anything wrong or slow?", mg_cli_check},
     {"replay", "runs one case again and shows every clause", mg_cli_replay},
+    {"doctor", "is this machine, this plan and this broker fit for a run?", mg_cli_doctor},
     {"worker", "runs the cases of plans that other machines started", mg_cli_worker},
     {"status", "what is on a queue, and which workers beat", mg_cli_status},
     {"dlq", "lists, shows, redrives and removes dead letters", mg_cli_dlq},

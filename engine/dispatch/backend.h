@@ -121,6 +121,16 @@ typedef struct mg_broker_stats {
   uint64_t throttled; /* calls since open() that the broker refused for now and the backend repeated by itself */
 } mg_broker_stats;
 
+/* One thing that examine() looked at. Texts end when the sink returns. */
+typedef enum mg_finding_level { MG_FINDING_OK = 0, MG_FINDING_WARN, MG_FINDING_FAIL } mg_finding_level;
+typedef struct mg_finding {
+  mg_finding_level level;
+  const char *check; /* "persistence": one word or two, the same for one check whatever is found */
+  const char *text;  /* what was found, one line */
+  const char *mend;  /* the command or the key that mends it; NULL where nothing is to be mended */
+} mg_finding;
+typedef void mg_finding_sink(void *owner, const mg_finding *f);
+
 typedef struct mg_backend_ops {
   const char *name;
   uint32_t capabilities;
@@ -178,6 +188,9 @@ typedef struct mg_backend_ops {
   /* Asked every few seconds where metrics are wanted, in coordinators and workers: must be cheap for the broker. out comes with nothing known (counts 0,
    * lag -1); what cannot be told is left so. MG_CONN: the connection failed; any other error leaves the last answer. NULL where there is nothing to tell. */
   mg_err (*stats)(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
+  /* Looks at how the broker is set up, for `mguard doctor`: what may lose tasks, refuse them, or let others in. Changes nothing. NULL where there is nothing to
+   * look at. What this user may not read is a finding, not an error. */
+  mg_err (*examine)(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
 } mg_backend_ops;
 
 struct mg_backend {

@@ -278,7 +278,6 @@ static void memory_is_full(void **state) {
   mg_backend_config config = {.options = o, .identity = "tester", .run = "run", .wake_fd = -1};
   mg_batch tasks = {0}, results = {0};
   assert_int_equal(ops->open(&b, &config, mg_now_ms() + 5000, &e), MG_OK);
-  assert_null(mg_redis_warning(b));
   mg_publish items[4] = {{.run = "run", .task = "a", .attempt = 1, .body = mg_slice_of("x")},
                          {.run = "run", .task = "b", .attempt = 1, .body = mg_slice_of("x")},
                          {.run = "run", .task = "c", .attempt = 1, .body = mg_slice_of("x")},
@@ -321,20 +320,25 @@ static void memory_is_full(void **state) {
   mg_options_free(o);
 }
 
-static void eviction_is_warned_of(void **state) {
+static void keep_eviction(void *owner, const mg_finding *f) {
+  if (strcmp(f->check, "eviction") == 0) (void)snprintf(owner, 512, "%d %.300s; %.200s", (int)f->level, f->text, f->mend != NULL ? f->mend : "");
+}
+
+static void eviction_is_found(void **state) {
   (void)state;
-  char out[200];
+  char out[200], text[512] = "";
   mg_options *o = options_of(&plain);
   mg_backend *b = NULL;
   mg_error e = {0};
   mg_backend_config config = {.options = o, .identity = "tester", .wake_fd = -1};
-  assert_true(mg_test_redis_cli(&plain, out, sizeof out, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", (char *)NULL));
   assert_int_equal(ops->open(&b, &config, mg_now_ms() + 5000, &e), MG_OK);
-  const char *warning = mg_redis_warning(b);
-  assert_non_null(warning);
-  assert_non_null(strstr(warning, "maxmemory-policy allkeys-lru"));
-  assert_non_null(strstr(warning, "noeviction"));
-  print_message("             %s\n", warning);
+  assert_int_equal(ops->examine(b, keep_eviction, text, mg_now_ms() + 5000, &e), MG_OK);
+  assert_non_null(strstr(text, "0 maxmemory-policy is noeviction"));
+  assert_true(mg_test_redis_cli(&plain, out, sizeof out, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", (char *)NULL));
+  assert_int_equal(ops->examine(b, keep_eviction, text, mg_now_ms() + 5000, &e), MG_OK);
+  print_message("             %s\n", text);
+  assert_non_null(strstr(text, "1 maxmemory-policy is allkeys-lru (no maxmemory is set yet)"));
+  assert_non_null(strstr(text, "noeviction"));
   ops->close(b);
   mg_options_free(o);
   assert_true(mg_test_redis_cli(&plain, out, sizeof out, "CONFIG", "SET", "maxmemory-policy", "noeviction", (char *)NULL));
@@ -427,7 +431,7 @@ int main(void) {
       cmocka_unit_test(files_that_are_missing),       cmocka_unit_test(logins),
       cmocka_unit_test(rights_that_are_missing),      cmocka_unit_test(kinds_of_servers_mixed_up),
       cmocka_unit_test(a_server_that_is_stopped),     cmocka_unit_test(memory_is_full),
-      cmocka_unit_test(eviction_is_warned_of),        cmocka_unit_test(urls_are_understood),
+      cmocka_unit_test(eviction_is_found),        cmocka_unit_test(urls_are_understood),
       cmocka_unit_test(lists_and_names_are_checked),  cmocka_unit_test(slots_are_those_of_the_specification),
   };
   (void)alarm(120);
