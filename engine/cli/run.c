@@ -40,6 +40,8 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 MG_MONITOR_FLAGS,
                                 MG_TRACE_FLAGS,
                                 {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},
+                                {"webhook", "URL", "post alerts and the verdict there, as JSON; MGUARD_WEBHOOK_SECRET signs them", NULL},
+                                {"webhook-format", "FORMAT", "json, or slack for Slack and those who take its posts (default json)", NULL},
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
@@ -121,6 +123,7 @@ static void on_log(void *owner, const mg_coordinator_event *ev) {
   size_t count = ev->field_count < 15 ? ev->field_count : 15;
   if (count > 0) memcpy(fields + 1, ev->fields, count * sizeof *fields);
   if (!ev->routine) mg_progress_say(v->progress, ev->text);
+  mg_telling_event(v->telling, ev);
   mg_log(ev->level, ev->event, fields, count + 1, "%s", ev->text);
 }
 

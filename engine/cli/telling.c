@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/ident.h"
+#include "observe/webhook.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@ struct mg_telling {
   const mg_plan *plan;
   char run[MG_RUN_ID_BYTES];
   mg_trace *trace;
+  mg_webhooks *webhooks;
   int64_t begun_ns;
 };
 
@@ -73,9 +75,25 @@ static void trace_run(mg_telling *t, const mg_report *r, const char *failed) {
                                     .field_count = 8});
 }
 
+/* ---- alerts ---- */
+
+/* Events somebody may have to do something about. */
+static bool is_alert(const char *event) {
+  static const char *const alerts[] = {"worker_lost",    "worker_refused", "task_dead_lettered", "cases_lost",
+                                       "dead_letter_failed", "broker_lost",    "global_timeout",     "flaky_repeat"};
+  for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
+    if (strcmp(alerts[i], event) == 0) return true;
+  }
+  return false;
+}
+
+void mg_telling_event(mg_telling *t, const mg_coordinator_event *ev) {
+  if (t != NULL && is_alert(ev->event)) mg_webhooks_alert(t->webhooks, ev->event, ev->level, ev->text, ev->fields, ev->field_count);
+}
+
 /* ---- all of it ---- */
 
-mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, const mg_plan *plan, const char *run, mg_error *e) {
+mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run, mg_error *e) {
   *out = NULL;
   mg_telling *t = calloc(1, sizeof *t);
   if (t == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
@@ -83,6 +101,8 @@ mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *co
   t->begun_ns = mg_now_ns();
   (void)snprintf(t->run, sizeof t->run, "%s", run);
   mg_err err = mg_telling_trace_start(&t->trace, a, command, "coordinator", run, e);
+  if (err == MG_OK) err = mg_plan_webhooks(plan, mg_args_get(a, command, "webhook"), mg_args_get(a, command, "webhook-format"), e);
+  if (err == MG_OK) err = mg_webhooks_start(&t->webhooks, plan->webhooks, plan->webhook_count, run, plan->name != NULL ? plan->name : plan->path, e);
   if (err == MG_OK)
     *out = t;
   else
@@ -97,10 +117,15 @@ void mg_telling_tick(mg_telling *t) {
 void mg_telling_over(mg_telling *t, const mg_report *report, const char *failed) {
   if (t == NULL) return;
   trace_run(t, report, failed);
+  if (report != NULL)
+    mg_webhooks_verdict(t->webhooks, report);
+  else if (failed != NULL)
+    mg_webhooks_failure(t->webhooks, failed);
 }
 
 void mg_telling_stop(mg_telling *t) {
   if (t == NULL) return;
   mg_telling_trace_stop(t->trace);
+  mg_webhooks_stop(t->webhooks);
   free(t);
 }

@@ -14,7 +14,7 @@ enum { PAUSE_MOST_MS = 30000, CONNECT_MOST_MS = 10000, POLL_MS = 1000 };
 typedef struct post {
   struct post *next;
   mg_buf body;
-  char *header;
+  struct curl_slist *headers; /* of this post alone; NULL: those of all */
   int tried;
 } post;
 
@@ -37,7 +37,7 @@ struct mg_outbox {
 
 static void free_post(post *p) {
   mg_buf_fini(&p->body);
-  free(p->header);
+  curl_slist_free_all(p->headers);
   free(p);
 }
 
@@ -79,17 +79,12 @@ static bool drive(mg_outbox *o, CURLcode *code) {
 }
 
 static verdict try_once(mg_outbox *o, const post *p, char *error, size_t size, mg_ms *patience_ms) {
-  struct curl_slist *own = NULL;
   char detail[CURL_ERROR_SIZE] = "";
   CURLcode code = CURLE_OUT_OF_MEMORY;
   verdict v = AGAIN;
   *patience_ms = 0;
-  if (p->header != NULL) {
-    for (const struct curl_slist *h = o->headers; h != NULL; h = h->next) own = curl_slist_append(own, h->data);
-    own = curl_slist_append(own, p->header);
-  }
   (void)curl_easy_setopt(o->easy, CURLOPT_ERRORBUFFER, detail);
-  (void)curl_easy_setopt(o->easy, CURLOPT_HTTPHEADER, own != NULL ? own : o->headers);
+  (void)curl_easy_setopt(o->easy, CURLOPT_HTTPHEADER, p->headers != NULL ? p->headers : o->headers);
   (void)curl_easy_setopt(o->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len);
   (void)curl_easy_setopt(o->easy, CURLOPT_POSTFIELDS, p->body.data != NULL ? (const char *)p->body.data : "");
   if (curl_multi_add_handle(o->multi, o->easy) != CURLM_OK) {
@@ -111,7 +106,6 @@ static verdict try_once(mg_outbox *o, const post *p, char *error, size_t size, m
   (void)curl_multi_remove_handle(o->multi, o->easy);
   (void)curl_easy_setopt(o->easy, CURLOPT_ERRORBUFFER, NULL);
   (void)curl_easy_setopt(o->easy, CURLOPT_HTTPHEADER, NULL);
-  curl_slist_free_all(own);
   return v;
 }
 
@@ -167,13 +161,15 @@ static void *run(void *owner) {
 
 /* ---- the owner ---- */
 
+static bool add_header(struct curl_slist **list, const char *text) {
+  struct curl_slist *more = curl_slist_append(*list, text);
+  if (more != NULL) *list = more;
+  return more != NULL;
+}
+
 static mg_err prepare(mg_outbox *o, const mg_outbox_config *c, mg_error *e) {
   bool ok = true;
-  for (const char *const *h = c->headers; h != NULL && *h != NULL && ok; h++) {
-    struct curl_slist *more = curl_slist_append(o->headers, *h);
-    ok = more != NULL;
-    if (ok) o->headers = more;
-  }
+  for (const char *const *h = c->headers; h != NULL && *h != NULL && ok; h++) ok = add_header(&o->headers, *h);
   o->easy = curl_easy_init();
   o->multi = curl_multi_init();
   if (!ok || o->easy == NULL || o->multi == NULL) return mg_fail(e, MG_NOMEM, "no memory for posting to %s", c->url);
@@ -246,14 +242,16 @@ mg_err mg_outbox_start(mg_outbox **out, const mg_outbox_config *config, mg_error
   return err;
 }
 
-bool mg_outbox_put(mg_outbox *o, mg_buf *body, const char *header) {
+bool mg_outbox_put(mg_outbox *o, mg_buf *body, const char *const *headers) {
   post *p = calloc(1, sizeof *p);
-  char *copy = p != NULL && header != NULL ? strdup(header) : NULL;
-  bool ok = p != NULL && (header == NULL || copy != NULL) && !body->failed;
+  struct curl_slist *own = NULL;
+  bool ok = p != NULL && !body->failed;
+  for (const struct curl_slist *h = headers != NULL ? o->headers : NULL; h != NULL && ok; h = h->next) ok = add_header(&own, h->data);
+  for (; headers != NULL && *headers != NULL && ok; headers++) ok = add_header(&own, *headers);
   (void)pthread_mutex_lock(&o->lock);
   ok = ok && !o->stopping && o->waiting < o->posts_max;
   if (ok) {
-    *p = (post){.body = *body, .header = copy};
+    *p = (post){.body = *body, .headers = own};
     *o->last = p;
     o->last = &p->next;
     o->waiting++;
@@ -265,7 +263,7 @@ bool mg_outbox_put(mg_outbox *o, mg_buf *body, const char *header) {
   if (ok) {
     *body = (mg_buf){0};
   } else {
-    free(copy);
+    curl_slist_free_all(own);
     free(p);
     mg_buf_fini(body);
   }

@@ -30,8 +30,8 @@ typedef struct mg_outbox_counts {
 
 /* MG_ARG where the URL is none that can be posted to. */
 mg_err mg_outbox_start(mg_outbox **out, const mg_outbox_config *config, mg_error *e);
-/* Takes body over (it is empty afterwards). header: one more for this post, or NULL. false: dropped. */
-bool mg_outbox_put(mg_outbox *o, mg_buf *body, const char *header);
+/* Takes body over (it is empty afterwards). headers: more of this post, ends with NULL; or NULL. false: dropped. */
+bool mg_outbox_put(mg_outbox *o, mg_buf *body, const char *const *headers);
 void mg_outbox_read(mg_outbox *o, mg_outbox_counts *out);
 /* Goes on until everything is delivered or given up, or until that time: what is under way then is broken off. counts may be NULL; o NULL is fine. */
 void mg_outbox_stop(mg_outbox *o, mg_ms until, mg_outbox_counts *counts);

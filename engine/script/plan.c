@@ -332,6 +332,45 @@ mg_err mg_plan_batching(mg_plan *p, const mg_batching_view *view, uint32_t *batc
   return good ? MG_OK : MG_ARG;
 }
 
+/* (plan_state, url, format): the resolved list stays in the registry, and so do its texts. */
+static int read_webhooks(lua_State *L) {
+  plan_state *ps = lua_touserdata(L, 1);
+  mg_plan *p = &ps->plan;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.webhooks");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "resolve");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ps->checks.spec);
+  lua_getfield(L, -1, "webhooks");
+  lua_remove(L, -2);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_call(L, 3, 1);
+  lua_pushvalue(L, -1);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  for (p->webhook_count = 0; p->webhook_count < MG_MAX_WEBHOOKS && lua_rawgeti(L, -1, p->webhook_count + 1) == LUA_TTABLE; p->webhook_count++) {
+    mg_webhook_plan *w = &p->webhooks[p->webhook_count];
+    w->url = text(L, "url");
+    w->secret = text(L, "secret");
+    w->slack = truth(L, "slack");
+    w->on_verdict = truth(L, "on_verdict");
+    w->on_alert = truth(L, "on_alert");
+    w->timeout_s = number(L, "timeout_s", 10);
+    w->tries = (int)integer(L, "tries", 5);
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+mg_err mg_plan_webhooks(mg_plan *p, const char *url, const char *format, mg_error *e) {
+  lua_State *L = mg_script_lua(p->script);
+  lua_pushcfunction(L, read_webhooks);
+  lua_pushlightuserdata(L, p);
+  lua_pushstring(L, url);
+  lua_pushstring(L, format);
+  return mg_script_call(p->script, 3, 0, e);
+}
+
 mg_err mg_plan_input(mg_plan *p, const char *line, size_t len, mg_buf *args, mg_error *e) {
   mg_tape tape = {0};
   mg_json *doc = NULL;

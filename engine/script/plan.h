@@ -11,6 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+typedef struct mg_webhook_plan { /* who is told of alerts and of the verdict */
+  const char *url, *secret; /* secret NULL: posts are not signed */
+  bool slack, on_verdict, on_alert;
+  double timeout_s; /* of one try */
+  int tries;
+} mg_webhook_plan;
+
+#define MG_MAX_WEBHOOKS 8
+
 /* Owned by the mg_plan: every text. */
 typedef struct mg_plan {
   bool is_plan; /* false: a checks file, only clauses and implementations are set */
@@ -37,6 +46,8 @@ typedef struct mg_plan {
   mg_correction correction;
   mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */
   const char *report_json;
+  mg_webhook_plan webhooks[MG_MAX_WEBHOOKS]; /* once mg_plan_webhooks was called */
+  int webhook_count;
   mg_options *queue;
   bool has_batching;
   bool hedge; /* false where an implementation is paid or says hedge = false */
@@ -56,6 +67,9 @@ mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size
 /* The queue of --backend and --queue-config alone (either may be NULL), for commands that need no plan. Free with mg_options_free. */
 mg_err mg_queue_load(mg_options **out, const char *backend, const char *source, mg_error *e);
 void mg_plan_free(mg_plan *p);
+/* Fills the webhooks of the plan and of --webhook (url, format: NULL where absent), with what they take from the environment: only the side that tells them
+ * needs that. MG_ARG with file and line, or the flag. */
+mg_err mg_plan_webhooks(mg_plan *p, const char *url, const char *format, mg_error *e);
 /* Calls the plan's batching function; MG_ARG with file and line where it raises or returns no whole number >= 1. */
 mg_err mg_plan_batching(mg_plan *p, const mg_batching_view *view, uint32_t *batch, mg_error *e);
 /* Appends the arguments of one line of the inputs file, as a MessagePack array; MG_ARG where the line is no JSON array. */

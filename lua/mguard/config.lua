@@ -72,7 +72,12 @@ function config.load(source, name)
   return config.parse(text, file), file
 end
 
-local function expand(text, name, at)
+--- ${NAME} by its value in the environment.
+---@param text string
+---@param name string what to call it in a message
+---@param at string|nil
+---@return string
+function config.expand(text, name, at)
   return (text:gsub("(%$+){([^{}]*)}", function(dollars, variable)
     if #dollars % 2 == 0 then return dollars:sub(1, #dollars // 2) .. "{" .. variable .. "}" end -- $${X} is ${X} itself
     local value = os.getenv(variable)
@@ -93,14 +98,14 @@ end
 
 local function expanded(key, value, name, at)
   if type(value) == "string" then
-    local text = expand(value, name, at)
+    local text = config.expand(value, name, at)
     if text == value then return text end
     return key.kind == "string" and text or from_text(key, text)
   elseif type(value) == "table" then
     local copy = {}
     for _, k in ipairs(rule.sorted_keys(value)) do
       local item = value[k]
-      copy[k] = type(item) == "string" and expand(item, ("%s.%s"):format(name, tostring(k)), at) or item
+      copy[k] = type(item) == "string" and config.expand(item, ("%s.%s"):format(name, tostring(k)), at) or item
     end
     return copy
   end
@@ -372,7 +377,7 @@ function config.validate(given, at, prefix)
   local function fail(format, ...) where.fail(at, prefix .. format:format(...)) end
   local backend = given.backend
   if backend == nil then backend = "memory" end
-  if type(backend) == "string" then backend = expand(backend, prefix .. "backend", at) end
+  if type(backend) == "string" then backend = config.expand(backend, prefix .. "backend", at) end
   local choice = keys.by_key.backend
   if not rule.accepts(choice, backend) then
     local near = type(backend) == "string" and rule.nearest(backend, keys.backends)

@@ -6,6 +6,7 @@ local implementation = require "mguard.implementation"
 local path = require "mguard.path"
 local rule = require "mguard.rule"
 local stop = require "mguard.stop"
+local webhooks = require "mguard.webhooks"
 local where = require "mguard.where"
 
 local plan = {}
@@ -62,6 +63,7 @@ local RULES <const> = {
   { key = "queue", kind = "table", default = {} },
   { key = "batching", kind = "function" },
   { key = "report", kind = "table", default = {} },
+  { key = "webhooks", kind = "table", says = "a list of webhooks: { { url = \"https://...\" } }", default = {} },
   { key = "files", kind = "strings", says = "a list of file names" },
 }
 local LIMIT_RULES <const> = { plan.TIMEOUT, plan.MEMORY }
@@ -95,6 +97,7 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field queue? table               see docs/reference/configuration.md; default the memory backend
 ---@field batching? fun(s: table): integer  cases a task, instead of the built-in policy
 ---@field report? {json?: string}
+---@field webhooks? table[]           who is told: {url, format?, on?, secret?, timeout_s?, tries?}
 ---@field files? string[]            files the run depends on: workers must have the same
 
 --- Cases from a file, each line a JSON array of arguments. Relative to the script that says it.
@@ -184,6 +187,7 @@ function plan.new(given)
     queue = p.queue,
     batching = p.batching,
     report = report,
+    webhooks = webhooks.check(p.webhooks, at),
     files = checks.files(p.files, dir, at),
     where = at,
     dir = dir,

@@ -235,6 +235,7 @@ function script.normalise(value, name, overrides)
   spec.max_discard = value.max_discard
   spec.cover = value.cover
   spec.flaky = value.flaky
+  spec.webhooks = value.webhooks
   spec.violation_cap = over.violation_cap or value.violation_cap
   spec.fail_fast = value.fail_fast
   if over.fail_fast ~= nil then spec.fail_fast = over.fail_fast end
