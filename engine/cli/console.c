@@ -2,9 +2,11 @@
 
 #include "cli/cli.h"
 #include "wire/reader.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static mg_err load_queue(mg_console *c, const mg_args *a, const char *script, mg_error *e) {
   if (script == NULL) return mg_queue_load(&c->queue, mg_args_get(a, c->command, "backend"), mg_args_get(a, c->command, "queue-config"), e);
@@ -61,6 +63,12 @@ void mg_console_close(mg_console *c) {
 }
 
 mg_ms mg_console_until(const mg_console *c) { return mg_now_ms() + c->timeout_ms; }
+
+void mg_console_pause(mg_ms ms) {
+  struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+}
 
 int mg_console_fail(const mg_console *c, const mg_error *e) {
   bool usage = e->code == MG_ARG || e->code == MG_UNSUPPORTED;

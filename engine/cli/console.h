@@ -40,6 +40,7 @@ typedef struct mg_console {
 int mg_console_open(mg_console *c, const mg_command *command, const mg_args *a, const char *script, uint32_t needs);
 void mg_console_close(mg_console *c);
 mg_ms mg_console_until(const mg_console *c);
+void mg_console_pause(mg_ms ms); /* between two looks at the broker */
 /* The message of e and its exit code. */
 int mg_console_fail(const mg_console *c, const mg_error *e);
 

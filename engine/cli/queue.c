@@ -1,20 +1,28 @@
-/* queue.c - `mguard queue depth|purge`: how much of a run is on the queue, and away with it. */
+/* queue.c - `mguard queue`: how much of a run is on the queue, away with it, and the queue's configuration for others. */
 #include "cli/cli.h"
 #include "cli/console.h"
+#include "script/render.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 static const mg_flag flags[] = {MG_CONSOLE_FLAGS,
                                 {"plan", "FILE", "plan or checks whose queue is meant", NULL},
-                                {"run", "RUN", "the run; depth without it: the whole queue", NULL},
+                                {"run", "RUN", "the run; depth and drain without it: the whole queue", NULL},
+                                {"from", "FILE|JSON", "translate: the configuration to begin with", NULL},
+                                {"to", "NAME", "translate: the backend it is for", NULL},
+                                {"wait", "S", "drain: longest wait (default 3600)", NULL},
                                 {NULL, NULL, NULL, NULL}};
 
 static const mg_command command = {"queue",
-                                   "depth|purge",
-                                   "Counts what is on the queue, or removes what a run left there.",
-                                   "depth   pending tasks, tasks in flight, dead letters and results not yet read\n"
-                                   "purge   removes tasks, leases and results of --run, but not its dead letters (mguard dlq purge does)",
+                                   "depth|drain|purge|export|translate",
+                                   "Counts what is on the queue, waits until it is empty, removes what a run left there, or writes its configuration.",
+                                   "depth      pending tasks, tasks in flight, dead letters and results not yet read\n"
+                                   "drain      waits until no task is pending or in flight\n"
+                                   "purge      removes tasks, leases and results of --run, but not its dead letters (mguard dlq purge does)\n"
+                                   "export     writes the configuration of --plan or --queue-config without secrets\n"
+                                   "translate  writes the configuration of --from for the backend --to, and names what has no counterpart",
                                    flags,
                                    1,
                                    1};
@@ -54,17 +62,71 @@ static int purge(mg_console *c, const char *run) {
   return 0;
 }
 
+static int drain(mg_console *c, const char *run, double wait_s) {
+  mg_ms end = mg_now_ms() + (mg_ms)(wait_s * 1000);
+  int64_t said = -1;
+  for (;;) {
+    mg_depth d;
+    mg_error e;
+    if (c->ops->depth(c->backend, run, mg_console_until(c), &d, &e) != MG_OK) return mg_console_fail(c, &e);
+    if (d.pending < 0) return mg_complain("queue", MG_EXIT_USAGE, "%s does not tell how much is pending", c->ops->name);
+    int64_t left = d.pending + (d.in_flight > 0 ? d.in_flight : 0);
+    if (left != said) (void)fprintf(stderr, "%" PRId64 " pending, %" PRId64 " in flight\n", d.pending, d.in_flight > 0 ? d.in_flight : 0);
+    said = left;
+    if (left == 0) return 0;
+    if (mg_now_ms() >= end) return mg_complain("queue", MG_EXIT_FAILURE, "%" PRId64 " tasks are left after %g s; mguard status shows who works on them", left, wait_s);
+    mg_console_pause(200);
+  }
+}
+
+/* export and translate look at no broker. */
+static int write_config(const char *function, const char *source, const char *backend) {
+  mg_buf json = {0}, notes = {0};
+  mg_error e;
+  int code = 0;
+  if (mg_render_translated(function, source, backend, &json, &notes, &e) != MG_OK) {
+    code = mg_complain("queue", MG_EXIT_USAGE, "%s", e.text);
+  } else {
+    if (notes.len > 0) (void)fprintf(stderr, "%.*s\n", (int)notes.len, (const char *)notes.data);
+    (void)fwrite(json.data, 1, json.len, stdout);
+    if (fflush(stdout) != 0) code = mg_complain("queue", MG_EXIT_FAILURE, "the configuration cannot be written to standard output");
+  }
+  mg_buf_fini(&json);
+  mg_buf_fini(&notes);
+  return code;
+}
+
+static int translate(const mg_args *a) {
+  const char *from = mg_args_get(a, &command, "from"), *to = mg_args_get(a, &command, "to");
+  static const char *const backends[] = {"memory", "redis", "rabbitmq", "kafka", "sqs"};
+  bool known = false;
+  for (size_t i = 0; to != NULL && i < sizeof backends / sizeof *backends; i++) known = known || strcmp(to, backends[i]) == 0;
+  if (from == NULL || to == NULL) return mg_complain("queue", MG_EXIT_USAGE, "translate needs --from FILE and --to BACKEND");
+  if (!known) return mg_complain("queue", MG_EXIT_USAGE, "--to must be memory, redis, rabbitmq, kafka or sqs, got %s", to);
+  return write_config("to", from, to);
+}
+
+static int export_config(const mg_args *a) {
+  const char *plan = mg_args_get(a, &command, "plan"), *config = mg_args_get(a, &command, "queue-config");
+  if ((plan == NULL) == (config == NULL)) return mg_complain("queue", MG_EXIT_USAGE, "export needs --plan FILE or --queue-config FILE|JSON");
+  return write_config("export", plan != NULL ? plan : config, NULL);
+}
+
 int mg_cli_queue(int argc, char **argv) {
   mg_args a;
   int code = mg_args_parse(&a, &command, argc, argv);
   if (code >= 0) return code;
-  const char *action = a.positional[0];
-  bool counts = strcmp(action, "depth") == 0;
-  if (!counts && strcmp(action, "purge") != 0) return mg_complain("queue", MG_EXIT_USAGE, "\"%s\" is none of depth, purge", action);
+  const char *action = a.positional[0], *run = mg_args_get(&a, &command, "run");
+  if (strcmp(action, "translate") == 0) return translate(&a);
+  if (strcmp(action, "export") == 0) return export_config(&a);
+  bool counts = strcmp(action, "depth") == 0, waits = strcmp(action, "drain") == 0;
+  double wait_s;
+  if (!counts && !waits && strcmp(action, "purge") != 0)
+    return mg_complain("queue", MG_EXIT_USAGE, "\"%s\" is none of depth, drain, purge, export, translate", action);
+  if (!mg_args_number(&a, &command, "wait", 0, 604800, 3600, &wait_s)) return MG_EXIT_USAGE;
   mg_console c;
-  const char *run = mg_args_get(&a, &command, "run");
   code = mg_console_open(&c, &command, &a, mg_args_get(&a, &command, "plan"), 0);
-  if (code < 0) code = counts ? depth(&c, run) : purge(&c, run);
+  if (code < 0) code = counts ? depth(&c, run) : waits ? drain(&c, run, wait_s) : purge(&c, run);
   mg_console_close(&c);
   return code;
 }

@@ -96,7 +96,7 @@ static mg_err watch(status *s, mg_ms for_ms, mg_error *e) {
     s->watched_ms = now - begun;
     if (err != MG_OK || now >= end || all_live(s)) return err;
     mg_ms rest = end - now < LOOK_EVERY_MS ? end - now : LOOK_EVERY_MS;
-    (void)nanosleep(&(struct timespec){.tv_nsec = (long)rest * 1000000}, NULL);
+    mg_console_pause(rest);
   }
 }
 

@@ -70,3 +70,33 @@ mg_err mg_render_scaffold(mg_script *s, const char *name, const char *backend, m
   lua_settop(L, 0);
   return err;
 }
+
+static int translate(lua_State *L) { /* function, two texts -> two texts */
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mguard.translate");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, lua_tostring(L, 1));
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_call(L, 2, 2);
+  luaL_checktype(L, -2, LUA_TSTRING);
+  luaL_checktype(L, -1, LUA_TSTRING);
+  return 2;
+}
+
+mg_err mg_render_translated(const char *function, const char *source, const char *backend, mg_buf *json, mg_buf *notes, mg_error *e) {
+  mg_script *s = mg_script_new(0);
+  if (s == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
+  lua_State *L = mg_script_lua(s);
+  lua_pushcfunction(L, translate);
+  lua_pushstring(L, function);
+  lua_pushstring(L, source);
+  lua_pushstring(L, backend);
+  mg_err err = mg_script_call(s, 3, 2, e);
+  if (err == MG_OK) {
+    mg_buf_puts(json, lua_tostring(L, -2));
+    mg_buf_puts(notes, lua_tostring(L, -1));
+  }
+  mg_script_free(s);
+  return err == MG_OK && (json->failed || notes->failed) ? mg_fail(e, MG_NOMEM, "memory ended") : err;
+}
