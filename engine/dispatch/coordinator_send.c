@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20 };
+enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20, UNBEGUN_MAX = 100 };
 #define HEDGE_FACTOR 4.0
 
 uint32_t mg_coord_executors(const mg_coordinator *c) {
@@ -59,10 +59,19 @@ static mg_err pack_cases(mg_coordinator *c, const mg_entry_out *e, uint32_t *cou
   return MG_OK;
 }
 
+/* A task that was with a worker that vanished may have been the cause, or a neighbour. Whose doing the next loss is must be known; and the loss that gives
+ * cases up must have come while nothing else ran there. */
+static mg_care care_of(const mg_coordinator *c, const mg_entry_out *e) {
+  if (e->vanishes == 0) return MG_CARE_NONE;
+  bool last = e->kind == MG_TASK_REPEAT ? e->losses > 0 : (e->count == 1 || c->max_requeue == 0) && e->losses >= c->max_requeue;
+  return last ? MG_CARE_ALONE : MG_CARE_TELL;
+}
+
 /* The task as it travels, into message. */
 static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
   mg_task t = {.epoch = c->epoch,
                .attempt = e->attempt,
+               .care = care_of(c, e),
                .kind = e->kind,
                .first = e->first,
                .count = e->count,
@@ -86,6 +95,7 @@ static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
       c->ledger.cases -= e->count - count;
       rest->attempt = e->attempt;
       rest->losses = e->losses;
+      rest->vanishes = e->vanishes;
       c->unsent = true;
     } else if (count < e->count && e->kind == MG_TASK_REPEAT) {
       mg_coord_repeats_lost(c, e, count);
@@ -104,6 +114,7 @@ void mg_coord_send(mg_coordinator *c, mg_entry_out *e) {
   e->published = e->off_queue = e->suspect = e->begun = false;
   e->holder = -1;
   mg_coord_trace_begin(c, e);
+  e->care = care_of(c, e);
   mg_err err = encode(c, e, &why);
   if (err == MG_ARG) {
     mg_coord_fault(c, "%s", why.text);
@@ -294,6 +305,7 @@ static mg_entry_out *piece(mg_coordinator *c, const mg_entry_out *of, uint64_t f
   if (e == NULL) return NULL;
   e->attempt = of->attempt;
   e->losses = of->losses > 0 ? 1 : 0; /* one more loss and it is cut again */
+  e->vanishes = of->vanishes;
   e->candidate_ran = of->candidate_ran;
   e->first_ms = of->first_ms;
   return e;
@@ -310,6 +322,13 @@ static void send_pieces(mg_coordinator *c, const mg_entry_out *of, uint64_t firs
   }
 }
 
+/* The same, none longer than half of what it was: the case that was named last may not be the one. */
+static void send_halves(mg_coordinator *c, const mg_entry_out *of, uint64_t first, uint64_t end) {
+  uint64_t half = (of->count + 1) / 2;
+  for (; end - first > half; first += half) send_pieces(c, of, first, first + half);
+  send_pieces(c, of, first, end);
+}
+
 void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at) {
   mg_entry_out of = *e;
   uint64_t end = of.first + of.count;
@@ -318,12 +337,10 @@ void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at)
   if (c->phase == MG_PHASE_DRAINING) return;
   if (alone && at >= of.first && at < end) {
     send_pieces(c, &of, at, at + 1);
-    send_pieces(c, &of, of.first, at);
-    send_pieces(c, &of, at + 1, end);
+    send_halves(c, &of, of.first, at);
+    send_halves(c, &of, at + 1, end);
   } else {
-    uint64_t middle = of.first + of.count / 2;
-    send_pieces(c, &of, of.first, middle);
-    send_pieces(c, &of, middle, end);
+    send_halves(c, &of, of.first, end);
   }
 }
 
@@ -340,13 +357,24 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
     mg_coord_give_up(c, e, "its worker vanished and enable_requeue is false", false);
     return;
   }
-  /* Nothing is proof that a task was not begun after the last beat: many holders that vanish count as if it had been. */
-  if (!begun && e->vanishes <= 2 * (c->max_requeue + 1)) {
-    mg_coord_again(c, e, why);
+  if (!begun) {
+    if (++e->unbegun > UNBEGUN_MAX)
+      mg_coord_fault(c, "%u workers in a row vanished before they began a task they held: it is not its cases that end them", e->unbegun);
+    else
+      mg_coord_again(c, e, why);
     return;
   }
+  bool alone = e->care == MG_CARE_ALONE;
+  e->unbegun = 0;
   e->losses++;
   e->attempt++;
+  mg_entry_out *other = mg_ledger_find(&c->ledger, e->copy != 0 ? e->copy : e->original);
+  if (other != NULL) { /* one of them goes on, and knows */
+    if (other->losses < e->losses) other->losses = e->losses;
+    other->vanishes++;
+    mg_ledger_answer(&c->ledger, e, NULL);
+    return;
+  }
   if (e->kind == MG_TASK_REPEAT) {
     if (e->losses > 1)
       mg_coord_give_up(c, e, why, false);
@@ -355,6 +383,9 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
   } else if (e->count > 1 && e->losses >= 2 && c->max_requeue > 0) {
     count_requeue(c, e, why);
     mg_coord_split(c, e, e->begun, e->at_case);
+  } else if (e->losses > c->max_requeue && !alone && c->max_requeue > 0) {
+    e->losses = c->max_requeue; /* its last chance it has alone */
+    mg_coord_again(c, e, why);
   } else if (e->losses > c->max_requeue) {
     mg_coord_give_up(c, e, why, true);
   } else {
@@ -414,6 +445,7 @@ void mg_coord_copy(mg_coordinator *c, mg_entry_out *e) {
   mg_ledger_pair(&c->ledger, copy, e);
   copy->losses = e->losses;
   copy->attempt = e->attempt;
+  copy->vanishes = e->vanishes;
   copy->candidate_ran = e->candidate_ran;
   c->hedges++;
   mg_coord_send(c, copy);

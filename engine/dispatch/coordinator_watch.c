@@ -199,9 +199,9 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
     return;
   }
   if (worker >= 0 && !mg_breaker_was_here(&c->breaker, worker)) say_lost(c, worker); /* it beat once and held a task: no stranger */
-  /* Not named by the last beat: it may have been begun after it. */
-  bool begun = !names(worker, e) || e->begun;
-  e->candidate_ran = e->candidate_ran && names(worker, e) && e->begun && e->candidate_at;
+  /* What is out with care was begun if, and only if, the last beat says so. Of the rest it may have been begun since: that is not known, and no attempt. */
+  bool begun = names(worker, e) && e->begun;
+  if (begun) e->candidate_ran = e->candidate_ran && e->candidate_at;
   mg_coord_vanished(c, e, begun, "its worker vanished");
 }
 
@@ -213,7 +213,7 @@ void mg_coord_reclaim_done(mg_coordinator *c, const mg_link_event *ev) {
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
     if (e->holder != worker || !e->off_queue) continue;
-    e->candidate_ran = e->candidate_ran && e->begun && e->candidate_at;
+    if (e->begun) e->candidate_ran = e->candidate_ran && e->candidate_at;
     mg_coord_vanished(c, e, e->begun, "its worker vanished");
   }
 }

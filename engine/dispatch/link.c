@@ -60,7 +60,6 @@ static void free_link(mg_link *l) {
   mg_parcel_fini(&l->spare);
   mg_parcel_fini(&l->post);
   mg_buf_fini(&l->beat);
-  mg_buf_fini(&l->beat_bytes);
   mg_buf_fini(&l->frames);
   mg_buf_fini(&l->scratch);
   mg_beat_fini(&l->beat_message);
@@ -192,14 +191,16 @@ mg_err mg_link_dead_letter(mg_link *l, uint64_t token, const char *why) {
   return close_job(l);
 }
 
-void mg_link_set_beat(mg_link *l, mg_slice beat, bool send_now) {
+uint64_t mg_link_set_beat(mg_link *l, mg_slice beat, bool send_now) {
   uv_mutex_lock(&l->lock);
+  uint64_t number = ++l->beats_given;
   mg_buf_clear(&l->beat);
   mg_buf_put(&l->beat, beat.data, beat.len);
   l->beat_given = true;
   l->beat_now = l->beat_now || send_now;
   uv_mutex_unlock(&l->lock);
   if (send_now) mg_link_wake(l);
+  return number;
 }
 
 /* --- coordinator --- */

@@ -26,6 +26,7 @@ typedef enum mg_link_event_kind {
   MG_EV_TASK,         /* worker: a task whose frame opened; body is the encoded mg_task, lease its receipt */
   MG_EV_BAD_MESSAGE,  /* text: a message that could not be read was dead-lettered or given back; for the log and the counter */
   MG_EV_CONTROL,      /* control */
+  MG_EV_BEATEN,       /* worker: a beat that was given with send_now is on the broker; token: what mg_link_set_beat returned for it, or for a later one */
   MG_EV_SETTLED,      /* worker: the result is published and the task settled; token, err (MG_LOST: the lease had gone, the result may still count) */
   MG_EV_LEASE_LOST,   /* worker: token's task is no longer ours; run on or drop it, the result may still count */
   MG_EV_RESULT,       /* coordinator: body is the encoded mg_result; settle it by mg_link_settle_result(token) once recorded */
@@ -86,7 +87,8 @@ void mg_link_skip_run(mg_link *l, const char *run, mg_ms for_ms);               
 mg_err mg_link_finish(mg_link *l, uint64_t token, const char *run, mg_slice result /* encoded mg_result */); /* publish, then ack */
 mg_err mg_link_give_back(mg_link *l, uint64_t token, mg_ms delay_ms, mg_slice result /* empty, or a refusal to publish */, const char *run);
 mg_err mg_link_dead_letter(mg_link *l, uint64_t token, const char *why);
-void mg_link_set_beat(mg_link *l, mg_slice beat /* encoded mg_beat with counter 0: the link counts */, bool send_now);
+/* Encoded mg_beat with counter 0: the link counts. Returns a number that rises with each call. */
+uint64_t mg_link_set_beat(mg_link *l, mg_slice beat, bool send_now);
 
 /* Coordinator side. */
 mg_err mg_link_publish(mg_link *l, uint64_t token, const char *run, const char *task, uint32_t attempt, mg_slice body /* encoded mg_task */);

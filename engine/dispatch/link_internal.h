@@ -71,6 +71,7 @@ struct mg_link {
   mg_parcel inbox, outbox;
   mg_buf beat; /* as given by the worker */
   bool beat_given, beat_now;
+  uint64_t beats_given;
   bool stopping;
   mg_ms stop_by;
   mg_skip skips[MG_LINK_SKIPS];
@@ -91,8 +92,8 @@ struct mg_link {
   size_t free_count;
   mg_ms next_extend, next_beat, next_read, outage_since, next_trouble;
   mg_beat beat_message;
-  mg_buf beat_bytes;
-  bool beat_ready, beat_due; /* there is a beat to send; send it at once */
+  bool beat_ready, beat_due, beat_asked; /* there is a beat to send; send it at once; say when it is there */
+  uint64_t beat_number;                  /* of beat_message */
   _Atomic uint64_t beats_sent; /* written by the link thread */
   mg_seen seen;
   mg_buf frames, scratch;

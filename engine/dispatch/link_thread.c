@@ -48,14 +48,22 @@ void mg_link_trouble(mg_link *l, const char *text) {
 
 /* --- jobs down --- */
 
-static void take_beat(mg_link *l) { /* under the lock */
-  mg_beat_fini(&l->beat_message);
-  mg_buf_clear(&l->beat_bytes);
-  mg_buf_put(&l->beat_bytes, l->beat.data, l->beat.len);
-  l->beat_ready = mg_beat_decode(&l->beat_message, mg_buf_slice(&l->beat_bytes), NULL) == MG_OK;
-  if (!l->beat_ready) mg_beat_fini(&l->beat_message);
+/* Under the lock. Should it not be readable, the one before goes on being sent: the worker is there all the same. */
+static void take_beat(mg_link *l) {
+  mg_beat next;
+  mg_error e = {0};
   l->beat_given = false;
-  l->beat_due = l->beat_due || (l->beat_now && l->beat_ready);
+  if (mg_beat_decode(&next, mg_buf_slice(&l->beat), &e) != MG_OK) {
+    mg_beat_fini(&next);
+    (void)mg_link_say(l, MG_EV_BAD_MESSAGE, e.text);
+    return;
+  }
+  mg_beat_fini(&l->beat_message);
+  l->beat_message = next; /* its texts are its own */
+  l->beat_number = l->beats_given;
+  l->beat_ready = true;
+  l->beat_due = l->beat_due || l->beat_now;
+  l->beat_asked = l->beat_asked || l->beat_now;
   l->beat_now = false;
 }
 

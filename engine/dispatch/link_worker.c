@@ -226,6 +226,11 @@ static bool beat(mg_link *l) {
   }
   if (err == MG_CONN) return false;
   l->beat_due = false;
+  mg_item *ev = err == MG_OK && l->beat_asked ? mg_link_say(l, MG_EV_BEATEN, NULL) : NULL;
+  if (ev != NULL) {
+    ev->token = l->beat_number;
+    l->beat_asked = false;
+  }
   l->next_beat = now + (err == MG_OK ? l->config.beat_every_ms : earlier(l->config.beat_every_ms, MG_LINK_RETRY_MS));
   return true;
 }

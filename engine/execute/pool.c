@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PACK_NS 20e6 /* estimated work of several tasks in one RUN */
-#define PACK_BYTES (16u << 20)
 #define FAILING_DEATHS 5
 #define RESTART_FIRST_MS 50
 #define RESTART_MOST_MS 30000
@@ -14,32 +12,6 @@
 #define START_WATCH_MS 50
 
 /* --- jobs in and out ----------------------------------------------------------------------------------------------------- */
-
-static void put_first(mg_pool *p, mg_job *j) {
-  j->next = p->waiting;
-  if (p->waiting == NULL) p->last_waiting = j;
-  p->waiting = j;
-  p->waiting_count++;
-}
-
-static void put_last(mg_pool *p, mg_job *j) {
-  j->next = NULL;
-  if (p->waiting == NULL) {
-    p->waiting = j;
-  } else {
-    p->last_waiting->next = j;
-  }
-  p->last_waiting = j;
-  p->waiting_count++;
-}
-
-static mg_job *take_first(mg_pool *p) {
-  mg_job *j = p->waiting;
-  p->waiting = j->next;
-  j->next = NULL;
-  p->waiting_count--;
-  return j;
-}
 
 /* Takes the bundle apart: what is not over waits at the front again, in its old order; the list of what is over is returned. */
 static mg_job *take_apart(mg_seat *s) {
@@ -53,7 +25,7 @@ static mg_job *take_apart(mg_seat *s) {
       b->jobs[i]->next = over;
       over = b->jobs[i];
     } else {
-      put_first(s->pool, b->jobs[i]);
+      mg_pool_put_first(s->pool, b->jobs[i]);
     }
   }
   mg_bundle_free(b);
@@ -68,55 +40,6 @@ static void tell_finished(mg_pool *p, mg_job *over) {
     if (!p->closing) p->config.events.finished(p->config.owner, over->owner, &r);
     mg_job_free(over);
     over = next;
-  }
-}
-
-static uint64_t watch_period_ms(uint32_t timeout_ms) { return timeout_ms >= 1000 ? 50 : timeout_ms >= 200 ? 20 : 5; }
-
-/* The next jobs that go together, the first whatever its size. NULL: memory ended, and all wait on. */
-static mg_bundle *pack(mg_pool *p, size_t idle) {
-  mg_bundle *b = mg_bundle_new();
-  if (b == NULL) return NULL;
-  size_t share = (p->waiting_count + idle - 1) / idle, bytes = 0;
-  double ns = 0;
-  while (p->waiting != NULL) {
-    const mg_job *j = p->waiting;
-    double more_ns = p->case_ns * (j->task.count - j->done);
-    if (b->count > 0 && (p->case_ns <= 0 || ns + more_ns > PACK_NS || (size_t)b->count >= share || bytes + j->bytes.len > PACK_BYTES ||
-                         b->cases + j->task.count > MG_SLOT_CASES || !mg_job_goes_with(b->jobs[0], j))) {
-      break;
-    }
-    if (!mg_bundle_add(b, p->waiting)) break;
-    (void)take_first(p);
-    ns += more_ns;
-    bytes += j->bytes.len;
-  }
-  if (b->count > 0) return b;
-  mg_bundle_free(b);
-  return NULL;
-}
-
-static void dispatch(mg_pool *p) {
-  size_t idle = 0;
-  for (int i = 0; i < p->config.executors; i++) idle += p->seats[i].state == MG_SEAT_IDLE;
-  for (int i = 0; i < p->config.executors && p->waiting != NULL && !p->closing; i++) {
-    mg_seat *s = &p->seats[i];
-    if (s->state != MG_SEAT_IDLE) continue;
-    mg_bundle *b = pack(p, idle--);
-    if (b == NULL) return;
-    mg_buf run = {0};
-    mg_bundle_start(b, mg_proc_slot(s->proc), &run);
-    s->bundle = b;
-    s->state = MG_SEAT_BUSY;
-    b->started_ns = mg_now_ns();
-    mg_pool_watch_begin(s);
-    mg_pool_watch(p, watch_period_ms(b->jobs[0]->task.case_timeout_ms));
-    if (run.failed || mg_proc_send(s->proc, MG_FRAME_RUN, mg_buf_slice(&run), NULL) != MG_OK) {
-      s->killed = true; /* memory ended: the bundle comes back when its executor is gone */
-      s->kill_kind = MG_DEATH_INNOCENT;
-      mg_proc_kill(s->proc);
-    }
-    mg_buf_fini(&run);
   }
 }
 
@@ -178,7 +101,7 @@ static void on_ready(mg_seat *s, mg_slice body) {
   memcpy(p->fingerprint, body.data, sizeof p->fingerprint);
   p->up_once = true;
   s->state = MG_SEAT_IDLE;
-  dispatch(p);
+  mg_pool_dispatch(p);
   if (p->told_ready) return;
   p->told_ready = true;
   p->config.events.ready(p->config.owner, NULL, p->fingerprint);
@@ -210,7 +133,7 @@ static void on_done(mg_seat *s) {
   }
   mg_job *over = take_apart(s);
   s->state = MG_SEAT_IDLE;
-  dispatch(p); /* before the owner looks at the results: the executor need not wait for that */
+  mg_pool_dispatch(p); /* before the owner looks at the results: the executor need not wait for that */
   tell_finished(p, over);
 }
 
@@ -225,7 +148,7 @@ static void on_refused(mg_seat *s, mg_slice text) {
   count_progress(s->pool);
   mg_job *over = take_apart(s);
   s->state = MG_SEAT_IDLE;
-  dispatch(s->pool);
+  mg_pool_dispatch(s->pool);
   tell_finished(s->pool, over);
 }
 
@@ -289,7 +212,7 @@ static void on_gone(void *owner, const char *how) {
   } else if (!p->closing) {
     p->restarts++;
     plan_restart(s);
-    dispatch(p);
+    mg_pool_dispatch(p);
   }
   tell_finished(p, over);
   if (!progress && !innocent) tell_failing(p, cause);
@@ -420,67 +343,6 @@ mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config,
   return MG_OK;
 }
 
-mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void *task_owner, mg_error *e) {
-  mg_job *j;
-  mg_err rc = mg_job_new(&j, task, task_bytes, task_owner, e);
-  if (rc != MG_OK) return rc;
-  put_last(p, j);
-  dispatch(p);
-  return MG_OK;
-}
-
-/* Takes the jobs that are chosen out of those that wait. */
-static mg_job *take_chosen(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun)) {
-  mg_job *taken = NULL, **end = &taken, *all = p->waiting;
-  p->waiting = NULL;
-  p->waiting_count = 0;
-  for (mg_job *next; all != NULL; all = next) {
-    next = all->next;
-    bool halfway = all->done > 0 || all->role == MG_CANDIDATE;
-    if (wanted == NULL ? halfway : !wanted(p->config.owner, all->owner, halfway)) {
-      put_last(p, all);
-    } else {
-      all->next = NULL;
-      *end = all;
-      end = &all->next;
-    }
-  }
-  return taken;
-}
-
-static void drop(mg_pool *p, mg_job *taken, void (*dropped)(void *owner, void *task_owner)) {
-  while (taken != NULL) {
-    mg_job *next = taken->next;
-    void *task_owner = taken->owner;
-    mg_job_free(taken);
-    dropped(p->config.owner, task_owner);
-    taken = next;
-  }
-}
-
-void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)) { drop(p, take_chosen(p, NULL), dropped); }
-
-void mg_pool_cancel(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun), void (*dropped)(void *owner, void *task_owner)) {
-  drop(p, take_chosen(p, wanted), dropped);
-  for (int i = 0; i < p->config.executors; i++) {
-    mg_seat *s = &p->seats[i];
-    int left = 0;
-    for (int k = 0; s->bundle != NULL && k < s->bundle->count; k++) {
-      mg_job *j = s->bundle->jobs[k];
-      if (!j->dropped && wanted(p->config.owner, j->owner, true)) {
-        j->dropped = true;
-        dropped(p->config.owner, j->owner);
-        j->owner = NULL;
-      }
-      left += !j->dropped;
-    }
-    if (s->bundle == NULL || left > 0 || s->killed) continue;
-    s->killed = true;
-    s->kill_kind = MG_DEATH_INNOCENT;
-    mg_proc_kill(s->proc);
-  }
-}
-
 int mg_pool_executors_up(const mg_pool *p) {
   int up = 0;
   for (int i = 0; i < p->config.executors; i++) up += p->seats[i].state == MG_SEAT_IDLE || p->seats[i].state == MG_SEAT_BUSY;
@@ -517,7 +379,7 @@ bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_nu
     if (j->owner != task_owner) continue;
     *case_number = j->last_case;
     *role = j->role;
-    return j->begun;
+    return j->begun || j->told != MG_TOLD_NO;
   }
   return false;
 }

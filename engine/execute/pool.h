@@ -20,6 +20,9 @@ typedef struct mg_pool_events {
   void (*finished)(void *owner, void *task_owner, const mg_result *r);
   /* Executors crash in a row and none gets up: the worker should stop fetching. cause for people. May be NULL. */
   void (*failing)(void *owner, const char *cause);
+  /* A task with care is about to begin and waits, with an executor kept free for it, for mg_pool_begin (which is not to be called from in here). NULL:
+   * such tasks begin as others do. */
+  void (*announce)(void *owner, void *task_owner);
 } mg_pool_events;
 
 typedef struct mg_pool_config {
@@ -38,6 +41,8 @@ typedef struct mg_pool_config {
 mg_err mg_pool_new(mg_pool **out, uv_loop_t *loop, const mg_pool_config *config, mg_error *e);
 /* task_bytes (an encoded mg_task, decompressed) is copied. */
 mg_err mg_pool_submit(mg_pool *p, const mg_task *task, mg_slice task_bytes, void *task_owner, mg_error *e);
+/* What announce was told of may begin. */
+void mg_pool_begin(mg_pool *p, const void *task_owner);
 /* Takes back tasks no executor has begun; calls dropped for each. */
 void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner));
 /* Drops the tasks that wanted says, waiting or (begun) with an executor, which is started anew where nothing else is left for it to do; dropped is called

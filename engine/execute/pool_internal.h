@@ -1,4 +1,4 @@
-/* pool_internal.h - what pool.c and pool_watch.c share. Inside execute/ only. Thread: the loop's. */
+/* pool_internal.h - what pool*.c share. Inside execute/ only. Thread: the loop's. */
 #ifndef MG_EXECUTE_POOL_INTERNAL_H
 #define MG_EXECUTE_POOL_INTERNAL_H
 
@@ -60,6 +60,10 @@ struct mg_pool {
   int runs_in_row;   /* of these, RUNs that ended with no case to blame */
   double case_ns;    /* moving mean */
 };
+
+/* --- pool_queue.c --- */
+void mg_pool_put_first(mg_pool *p, mg_job *j);
+void mg_pool_dispatch(mg_pool *p); /* gives idle executors what waits */
 
 /* Has the watchdog look every period_ms, or oftener. */
 void mg_pool_watch(mg_pool *p, uint64_t period_ms);

@@ -40,7 +40,7 @@ void mg_job_free(mg_job *j) {
 
 bool mg_job_goes_with(const mg_job *first, const mg_job *more) {
   const mg_task *a = &first->task, *b = &more->task;
-  return more->done == 0 && more->role == MG_BASELINE && a->kind == b->kind && a->case_timeout_ms == b->case_timeout_ms && a->memory_mb == b->memory_mb &&
+  return a->care == MG_CARE_NONE && b->care == MG_CARE_NONE && more->done == 0 && more->role == MG_BASELINE && a->kind == b->kind && a->case_timeout_ms == b->case_timeout_ms && a->memory_mb == b->memory_mb &&
          a->seed == b->seed && strcmp(a->run, b->run) == 0 && strcmp(a->baseline, b->baseline) == 0 && strcmp(a->candidate, b->candidate) == 0 &&
          memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
 }

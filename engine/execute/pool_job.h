@@ -11,6 +11,9 @@
 #include "execute/slot.h"
 #include "wire/message.h"
 
+/* Whether the world was told that a task with care is about to begin. */
+typedef enum mg_told { MG_TOLD_NO = 0, MG_TOLD_ASKED /* an executor is kept free for it */, MG_TOLD_YES } mg_told;
+
 typedef struct mg_job {
   struct mg_job *next; /* in the pool's list of waiting jobs */
   mg_task task;        /* its payload is in bytes */
@@ -18,6 +21,7 @@ typedef struct mg_job {
   void *owner;
 
   bool dropped;             /* nobody wants its result */
+  mg_told told;
   bool begun;               /* an executor was given it */
   bool resumed;             /* was begun more than once: its digest is the coordinator's to compute */
   uint32_t done;            /* cases whose outcomes stand */

@@ -44,6 +44,7 @@ static void beat(mg_worker *w, bool leaving) {
   b->leaving = leaving;
   b->cases_done = w->stats.cases_done;
   b->task_count = 0;
+  bool tells = false;
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
     if (k->run[0] == '\0') continue; /* it could not be read, and is on its way to the dead letters */
     uint64_t at;
@@ -53,6 +54,7 @@ static void beat(mg_worker *w, bool leaving) {
       k->last_case = at;
       k->last_role = role;
     }
+    tells = tells || (k->told && k->told_number == 0);
     mg_beat_task *t = &b->tasks[b->task_count++];
     *t = (mg_beat_task){0};
     memcpy(t->run, k->run, sizeof t->run);
@@ -62,14 +64,32 @@ static void beat(mg_worker *w, bool leaving) {
     t->case_number = k->begun ? k->last_case : 0;
     t->role = k->begun ? k->last_role : MG_BASELINE;
   }
-  bool at_once = leaving || (w->beat_changed && now - w->beat_sent_ms >= BEAT_AT_ONCE_MS);
+  bool at_once = leaving || tells || (w->beat_changed && now - w->beat_sent_ms >= BEAT_AT_ONCE_MS);
   mg_buf_clear(&w->beat_bytes);
   mg_beat_encode(&w->beat_bytes, b);
   if (w->beat_bytes.failed) return;
-  mg_link_set_beat(w->link, mg_buf_slice(&w->beat_bytes), at_once);
+  uint64_t number = mg_link_set_beat(w->link, mg_buf_slice(&w->beat_bytes), at_once);
   if (!at_once) return;
+  for (mg_kept *k = w->kept.first; tells && k != NULL; k = k->next) {
+    if (k->told && k->told_number == 0) k->told_number = number;
+  }
   w->beat_changed = false;
   w->beat_sent_ms = now;
+}
+
+static void on_announce(void *owner, void *task_owner) {
+  mg_kept *k = task_owner;
+  k->told = k->begun = true; /* as far as others need to know */
+  k->told_number = 0;
+  beat(owner, false);
+}
+
+static void on_beaten(mg_worker *w, uint64_t number) {
+  for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
+    if (!k->told || k->told_number == 0 || k->told_number > number) continue;
+    k->told = false;
+    mg_pool_begin(w->pool, k);
+  }
 }
 
 /* --- the end --------------------------------------------------------------------------------------------------------------- */
@@ -180,6 +200,9 @@ static void on_event(void *owner, const mg_link_event *ev) {
       fail(w, ev->text);
       break;
     case MG_EV_TASK: mg_worker_take(w, ev); break;
+    case MG_EV_BEATEN:
+      if (!leaving) on_beaten(w, ev->token);
+      break;
     case MG_EV_SETTLED: mg_worker_settled(w, ev); break;
     case MG_EV_LEASE_LOST:
       if (!leaving) mg_worker_lease_lost(w, ev);
@@ -292,7 +315,7 @@ mg_err mg_worker_start(mg_worker **out, uv_loop_t *loop, const mg_worker_config 
                          .executors = config->executors,
                          .load_timeout_ms = LOAD_TIMEOUT_MS,
                          .show_output = config->show_output,
-                         .events = {.ready = on_ready, .finished = mg_worker_finished, .failing = on_failing},
+                         .events = {.ready = on_ready, .finished = mg_worker_finished, .failing = on_failing, .announce = on_announce},
                          .owner = w};
   rc = mg_pool_new(&w->pool, loop, &pool, e);
   w->pool_over = rc != MG_OK;

@@ -16,6 +16,8 @@ typedef struct mg_kept {
   uint32_t attempt;
   uint8_t trace[16];             /* all zero: not traced, and then the times are not kept */
   int64_t taken_ns, finished_ns; /* mg_now_ns: when it came, when its executor was done */
+  bool told;            /* it begins once the beat with this number, or a later one, is on the broker */
+  uint64_t told_number; /* 0: none went yet */
   bool in_pool, begun, unwanted /* its run is over: no result */;
   char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];
 } mg_kept;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TASK_FIELDS = 17, BEAT_FIELDS = 11, CONTROL_FIELDS = 3 };
+enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 3 };
 
 void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS);
@@ -12,6 +12,7 @@ void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_pack_uint32(&p, t->epoch);
   mg_wire_text(&p, t->id);
   msgpack_pack_uint32(&p, t->attempt);
+  msgpack_pack_int(&p, t->care);
   msgpack_pack_int(&p, t->kind);
   msgpack_pack_uint64(&p, t->first);
   msgpack_pack_uint32(&p, t->count);
@@ -48,6 +49,7 @@ mg_err mg_task_decode(mg_task *t, mg_slice bytes, mg_error *e) {
   t->epoch = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "epoch");
   mg_read_text(&r, t->id, sizeof t->id, MG_READ_DOTTED, "task");
   t->attempt = (uint32_t)mg_read_uint(&r, 1, UINT32_MAX, "attempt");
+  t->care = (mg_care)mg_read_uint(&r, MG_CARE_NONE, MG_CARE_ALONE, "care");
   t->kind = (mg_task_kind)mg_read_uint(&r, MG_TASK_COUNT, MG_TASK_EXPLAIN, "kind");
   t->first = mg_read_uint(&r, 0, UINT64_MAX - MG_TASK_CASES, "first");
   t->count = (uint32_t)mg_read_uint(&r, 1, MG_TASK_CASES, "count");

@@ -23,11 +23,20 @@ typedef enum mg_task_kind {
   MG_TASK_EXPLAIN = 2 /* as REPEAT, and every clause is recorded as a violation is, message "holds" or "does not apply": for replay */
 } mg_task_kind;
 
+/* What a worker owes a task that was with a worker that vanished. It is begun only once a beat that names it as begun is on the broker: so, should this
+ * worker vanish too, it is known whether it had begun it. */
+typedef enum mg_care {
+  MG_CARE_NONE = 0,
+  MG_CARE_TELL = 1, /* the beat first */
+  MG_CARE_ALONE = 2 /* and no other task runs in its worker meanwhile: its next loss gives it up, and must be its own doing */
+} mg_care;
+
 typedef struct mg_task {
   char run[MG_RUN_MAX + 1];
   uint32_t epoch; /* of the coordinator: rises with each resume */
   char id[MG_TASK_MAX + 1];
   uint32_t attempt; /* 1 the first time */
+  mg_care care;
   mg_task_kind kind;
   uint64_t first;  /* case number; ignored where payload is there */
   uint32_t count;  /* 1 .. MG_TASK_CASES */

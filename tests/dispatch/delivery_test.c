@@ -137,6 +137,54 @@ static void poison(void **state) {
   }
 }
 
+static const uint64_t poisonous[] = {77, 775, 776};
+enum { POISONOUS = sizeof poisonous / sizeof poisonous[0] };
+
+static bool is_poisonous(uint64_t case_number) {
+  for (size_t i = 0; i < POISONOUS; i++) {
+    if (poisonous[i] == case_number) return true;
+  }
+  return false;
+}
+
+static fake_deed poisoned(void *owner, const char *worker, const mg_task *t) {
+  (void)owner;
+  (void)worker;
+  for (uint32_t i = 0; t->kind == MG_TASK_COUNT && i < t->count; i++) {
+    if (is_poisonous(t->first + i)) return FAKE_VANISH_EARLY;
+  }
+  return FAKE_RUN;
+}
+
+/* Each worker holds eight tasks and runs one at a time; what dies with a poisonous one before any beat has named anything is innocent, however often it
+ * happens. Cases that kill stand alone, side by side, and near each other. */
+static void poison_takes_no_neighbour_along(void **state) {
+  (void)state;
+  static const int batches[] = {8, 1}, requeues[] = {3, 1};
+  for (size_t i = 0; i < 2; i++) {
+    run_fixture f;
+    plan_of_faults p = {.what = FAKE_RUN};
+    with(&f, &p, 1600);
+    f.world.deed = poisoned;
+    f.world.hold = 8;
+    f.executors = 1;
+    f.tick = replace_the_gone;
+    mg_options_set_int(f.options, "batch_size", batches[i]);
+    mg_options_set_int(f.options, "max_requeue_attempts", requeues[i]);
+    fixture_run(&f);
+    assert_string_equal(f.failed, "");
+    for (uint64_t c = 0; c < 1600; c++) {
+      if ((f.world.runs[c] == 0) != is_poisonous(c)) fail_msg("case %d ran %u times", (int)c, f.world.runs[c]);
+    }
+    assert_int_equal(f.state.dead_lettered, POISONOUS);
+    assert_int_equal(f.left.dead, POISONOUS);
+    assert_int_equal(f.tally.cases, 1600);
+    assert_int_equal(f.tally.outcomes[MG_CANDIDATE][MG_CASE_LOST], POISONOUS);
+    assert_int_equal(f.judgement.verdict, MG_INVALID);
+    fixture_fini(&f);
+  }
+}
+
 static void no_requeue(void **state) {
   (void)state;
   run_fixture f;
@@ -405,6 +453,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_worker_vanishes), cmocka_unit_test(the_only_worker_vanishes),
       cmocka_unit_test(many_vanish),       cmocka_unit_test(poison),
+      cmocka_unit_test(poison_takes_no_neighbour_along),
       cmocka_unit_test(no_requeue),        cmocka_unit_test(no_attempts),
       cmocka_unit_test(late_answer),       cmocka_unit_test(late_answer_counts),
       cmocka_unit_test(late_answer_is_half_new),

@@ -46,9 +46,9 @@ static void nap(mg_ms ms) {
   (void)nanosleep(&t, NULL);
 }
 
-static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, bool leaving) {
+static void beat_of(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, mg_role role, bool leaving) {
   mg_beat b = {.counter = ++f->beats, .executors = f->executors, .executors_up = f->executors, .leaving = leaving};
-  mg_beat_task task = {.running = running, .case_number = at_case, .role = MG_CANDIDATE};
+  mg_beat_task task = {.running = running, .case_number = at_case, .role = role};
   mg_buf body = {0}, framed = {0};
   f->next_beat = mg_now_ms() + f->world->beat_ms;
   if (atomic_load(&f->world->mute)) return;
@@ -66,6 +66,10 @@ static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_cas
   }
   mg_buf_fini(&body);
   mg_buf_fini(&framed);
+}
+
+static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, bool leaving) {
+  beat_of(f, t, running, at_case, MG_CANDIDATE, leaving);
 }
 
 /* Case numbers of a payload [[case, nil], ...] or [[case, bin], ...], written by the coordinator: uint64 each. */
@@ -167,6 +171,7 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
   mg_settle s = {.lease = lease};
   uint64_t at = t->first + t->count / 2;
   atomic_fetch_add(&w->tasks, 1);
+  if (t->care != MG_CARE_NONE && deed != FAKE_VANISH_IDLE) beat_of(f, t, true, t->first, MG_BASELINE, false);
   switch (deed) {
   case FAKE_VANISH: beat(f, t, true, t->payload.len > 0 ? 0 : at, false); /* fall through */
   case FAKE_VANISH_EARLY: atomic_fetch_add(&w->vanished, 1); return false;
@@ -229,7 +234,7 @@ static void *work(void *arg) {
   beat(f, NULL, false, 0, false);
   while (alive && !atomic_load(&f->stop)) {
     mg_batch batch = {0};
-    mg_fetch how = {.max = 1, .lease_ms = w->lease_ms, .until = mg_now_ms() + 5};
+    mg_fetch how = {.max = w->hold > 0 ? w->hold : 1, .lease_ms = w->lease_ms, .until = mg_now_ms() + 5};
     (void)OPS->fetch_tasks(f->backend, &how, &batch, NULL);
     for (size_t i = 0; i < batch.count && alive; i++) {
       mg_slice body;

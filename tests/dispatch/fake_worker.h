@@ -45,6 +45,7 @@ typedef struct fake_world { /* shared by the workers of one test */
   void (*outcome)(void *owner, uint64_t case_number, bool repeat, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_ROLES]);
   void *owner;
   mg_ms lease_ms, beat_ms, slow_ms;
+  size_t hold;      /* fetches so many at a time, and runs one after the other; 0: one */
   mg_ms pace_ms;    /* rests so long after each task */
   uint32_t busy_us; /* executor time it claims for a case */
   const mg_codec *codec;

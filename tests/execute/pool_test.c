@@ -371,6 +371,74 @@ static void cancelling(void **state) {
   mg_pw_close(w);
 }
 
+static void *announced[4];
+static int announcements;
+static void on_announce(void *owner, void *task_owner) {
+  (void)owner;
+  assert_true(announcements < 4);
+  announced[announcements++] = task_owner;
+}
+
+static bool runs(const mg_pw *w, const mg_pw_ending *e, uint64_t at) {
+  uint64_t case_number = 0;
+  mg_role role;
+  return mg_pool_running(w->pool, e, &case_number, &role) && case_number == at;
+}
+
+/* What may be poison begins when the world has been told, and not before; the others do not wait for it. */
+static void care(void **state) {
+  (void)state;
+  mg_pw *w = mg_pw_open_with("/ok", 2, on_announce);
+  announcements = 0;
+  mg_task t = mg_pw_task_of("a", 100, 3, "new"), u = mg_pw_task_of("b", 200, 3, "new");
+  t.care = MG_CARE_TELL;
+  mg_pw_ending *a = mg_pw_submit(w, 0, &t);
+  for (int i = 1; i < 4; i++) mg_pw_submit(w, i, &u);
+  RUN_UNTIL(w, w->finished == 3);
+  assert_int_equal(announcements, 1);
+  assert_ptr_equal(announced[0], a);
+  assert_int_equal(mg_pw_begun(100, "baseline"), 0);
+  assert_true(runs(w, a, 100)); /* as far as others need to know */
+  mg_pool_begin(w->pool, a);
+  RUN_UNTIL(w, a->there);
+  assert_int_equal(a->r.count, 3);
+
+  a = mg_pw_submit(w, 4, &t); /* taken back before it has begun */
+  RUN_UNTIL(w, announcements == 2);
+  unwanted = a;
+  mg_pool_cancel(w->pool, is_unwanted, mg_pw_dropped);
+  assert_int_equal(w->dropped, 1);
+  mg_pool_begin(w->pool, a);
+  assert_false(runs(w, a, 100));
+  mg_pw_submit(w, 5, &u);
+  RUN_UNTIL(w, w->endings[5].there);
+  mg_pw_close(w);
+}
+
+/* Its next loss gives it up: it waits until nothing else runs, and nothing else runs before it has ended. */
+static void care_alone(void **state) {
+  (void)state;
+  mg_pw *w = mg_pw_open_with("/ok", 2, on_announce);
+  announcements = 0;
+  mg_task t = mg_pw_task_of("a", 100, 1, "long@100:c"), u = mg_pw_task_of("b", 200, 1, "long@200:c"), v = mg_pw_task_of("c", 300, 1, "new");
+  t.care = MG_CARE_ALONE;
+  t.case_timeout_ms = u.case_timeout_ms = 60000;
+  mg_pw_ending *b = mg_pw_submit(w, 0, &u);
+  RUN_UNTIL(w, runs(w, b, 200) && mg_pw_begun(200, "candidate") == 1);
+  mg_pw_ending *a = mg_pw_submit(w, 1, &t), *c = mg_pw_submit(w, 2, &v);
+  RUN_UNTIL(w, announcements == 1);
+  assert_true(b->there);
+  mg_pool_begin(w->pool, a);
+  RUN_UNTIL(w, mg_pw_begun(100, "candidate") == 1);
+  RUN_UNTIL(w, mg_pool_executors_up(w->pool) == 2); /* there is one that could take the next */
+  assert_int_equal(mg_pool_idle(w->pool), 1);
+  assert_int_equal(mg_pw_begun(300, "baseline"), 0);
+  RUN_UNTIL(w, c->there);
+  assert_true(a->there);
+  assert_int_equal(announcements, 1);
+  mg_pw_close(w);
+}
+
 static void closing_in_the_middle(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) { /* at different moments */
@@ -421,6 +489,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(junk_in_the_slot_stops_nobody, mg_pw_fresh_log),
       cmocka_unit_test_setup(withdrawing_and_looking, mg_pw_fresh_log),
       cmocka_unit_test_setup(cancelling, mg_pw_fresh_log),
+      cmocka_unit_test_setup(care, mg_pw_fresh_log),
+      cmocka_unit_test_setup(care_alone, mg_pw_fresh_log),
       cmocka_unit_test_setup(closing_in_the_middle, mg_pw_fresh_log),
       cmocka_unit_test_setup(no_descriptor_is_left, mg_pw_fresh_log),
   };

@@ -55,7 +55,9 @@ void mg_pw_dropped(void *owner, void *task_owner) {
 static void on_closed(void *owner) { ((mg_pw *)owner)->closed = true; }
 static void on_late(uv_timer_t *t) { ((mg_pw *)t->data)->late = true; }
 
-mg_pw *mg_pw_open(const char *script, int executors) {
+mg_pw *mg_pw_open(const char *script, int executors) { return mg_pw_open_with(script, executors, NULL); }
+
+mg_pw *mg_pw_open_with(const char *script, int executors, void (*announce)(void *owner, void *task_owner)) {
   mg_pw *w = calloc(1, sizeof *w);
   mg_error e;
   assert_non_null(w);
@@ -65,7 +67,7 @@ mg_pw *mg_pw_open(const char *script, int executors) {
   uv_timer_start(&w->deadline, on_late, 20000, 0);
   uv_unref((uv_handle_t *)&w->deadline);
   mg_pool_config config = {
-      .program = self, .script = script, .executors = executors, .load_timeout_ms = 1000, .events = {mg_pw_ready, mg_pw_finished, on_failing}, .owner = w};
+      .program = self, .script = script, .executors = executors, .load_timeout_ms = 1000, .events = {.ready = mg_pw_ready, .finished = mg_pw_finished, .failing = on_failing, .announce = announce}, .owner = w};
   mg_err rc = mg_pool_new(&w->pool, &w->loop, &config, &e);
   if (rc != MG_OK) print_error("%s\n", e.text);
   assert_int_equal(rc, MG_OK);

@@ -52,6 +52,7 @@ int mg_pw_end(void **state);
 
 const char *mg_pw_program(void);
 mg_pw *mg_pw_open(const char *script, int executors);
+mg_pw *mg_pw_open_with(const char *script, int executors, void (*announce)(void *owner, void *task_owner));
 void mg_pw_close(mg_pw *w); /* fails where a zombie or a handle is left */
 mg_task mg_pw_task_of(const char *id, uint64_t first, uint32_t count, const char *orders);
 mg_pw_ending *mg_pw_submit(mg_pw *w, int place, const mg_task *t);

@@ -276,6 +276,22 @@ static void runs_what_it_is_given(void **state) {
   close_world(w);
 }
 
+/* Whatever a task with care does, the broker knows before that this worker has begun it. */
+static void tells_before_it_begins(void **state) {
+  (void)state;
+  world *w = open_world("/ok", 2, 5000);
+  RUN_UNTIL(w, w->ready);
+  for (int i = 0; i < 2; i++) {
+    mg_task t = task_of(i == 0 ? "a" : "b", 1000, 1, "long@1000:b");
+    t.care = i == 0 ? MG_CARE_TELL : MG_CARE_ALONE;
+    publish(w, &t);
+    RUN_UNTIL(w, lines_with("1000 baseline") == i + 1);
+    assert_true(read_beat(w) && w->beat.task_count == 1 && w->beat.tasks[0].running && w->beat.tasks[0].case_number == 1000);
+    RUN_UNTIL(w, result_of(w, t.id) != NULL && depth(w).in_flight == 0);
+  }
+  close_world(w);
+}
+
 static void other_files_are_refused(void **state) {
   (void)state;
   world *w = open_world("/ok", 1, 5000);
@@ -562,6 +578,7 @@ int main(int argc, char **argv) {
   mg_log_open(&(mg_log_config){.people = getenv("V") ? MG_LOG_DEBUG : MG_LOG_OFF, .machines = MG_LOG_OFF}, NULL);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(runs_what_it_is_given, fresh_log),
+      cmocka_unit_test_setup(tells_before_it_begins, fresh_log),
       cmocka_unit_test_setup(other_files_are_refused, fresh_log),
       cmocka_unit_test_setup(what_it_cannot_run, fresh_log),
       cmocka_unit_test_setup(a_run_that_is_over, fresh_log),

@@ -87,7 +87,7 @@ static void fields_keep_their_places(void **state) {
   assert_string_equal(t2.id, t.id);
   assert_string_equal(t2.baseline, "");
   assert_string_equal(t2.candidate, t.candidate);
-  SAME(t, t2, epoch), SAME(t, t2, attempt), SAME(t, t2, kind), SAME(t, t2, first), SAME(t, t2, count),
+  SAME(t, t2, epoch), SAME(t, t2, attempt), SAME(t, t2, care), SAME(t, t2, kind), SAME(t, t2, first), SAME(t, t2, count),
       SAME(t, t2, seed);
   SAME(t, t2, case_timeout_ms), SAME(t, t2, memory_mb), SAME(t, t2, violation_cap);
   SAME_BYTES(t, t2, fingerprint), SAME_BYTES(t, t2, trace);
@@ -292,6 +292,7 @@ static void tasks_are_checked(void **state) {
   REFUSED(t.count = MG_TASK_CASES + 1);
   REFUSED(t.first = UINT64_MAX);
   REFUSED(t.attempt = 0);
+  REFUSED(t.care = (mg_care)(MG_CARE_ALONE + 1));
   REFUSED(t.kind = (mg_task_kind)(MG_TASK_EXPLAIN + 1));
   REFUSED(strcpy(t.run, ""));
   REFUSED(strcpy(t.run, "a/b"));

@@ -11,6 +11,7 @@ mg_task mg_sample_task(void) {
                .epoch = 3,
                .id = "t17.2",
                .attempt = 2,
+               .care = MG_CARE_ALONE,
                .kind = MG_TASK_REPEAT,
                .first = 1ull << 40,
                .count = 200,
