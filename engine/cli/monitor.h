@@ -1,10 +1,10 @@
-/* monitor.h - metrics and probes of `mguard run` and `mguard worker`: fills a registry from snapshots and publishes its text. Main thread. */
+/* monitor.h - metrics and probes of `mguard run` and `mguard worker`: fills a registry from what both tell and publishes its text. Main thread. */
 #ifndef MG_CLI_MONITOR_H
 #define MG_CLI_MONITOR_H
 
 #include "cli/args.h"
+#include "dispatch/coordinator.h"
 #include "execute/worker.h"
-#include "judge/run.h"
 
 #define MG_MONITOR_FLAGS                                                                                                                                       \
   {"metrics-port", "P", "answer /metrics, /healthz and /readyz on this port (0: a free one, which the log names)", NULL}, {                                    \
@@ -17,8 +17,10 @@ typedef struct mg_monitor mg_monitor;
 mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *command, mg_error *e);
 void mg_monitor_stop(mg_monitor *m); /* NULL is fine, here and below */
 
-/* Call as often as you like: each renders at most twice a second. A run without a coordinator yet (s NULL) is not ready. */
-void mg_monitor_run(mg_monitor *m, const mg_run_state *s);
-void mg_monitor_worker(mg_monitor *m, const mg_worker_stats *s, const char *name);
+/* How often links should ask the broker about itself; 0 where nobody looks. */
+mg_ms mg_monitor_stats_every_ms(const mg_monitor *m);
+/* Call as often as you like: each renders at most twice a second. c NULL: not ready yet. local: the worker inside the run, or NULL. backend: its name. */
+void mg_monitor_run(mg_monitor *m, const mg_coordinator *c, mg_worker *local, const char *backend);
+void mg_monitor_worker(mg_monitor *m, mg_worker *w, const char *backend);
 
 #endif

@@ -148,6 +148,7 @@ static void start_coordinator(evaluation *v) {
                                   .keys = v->keys,
                                   .outcomes_path = mg_args_get(&v->args, &command, "outcomes"),
                                   .drain_timeout_ms = (mg_ms)(drain * 1000),
+                                  .stats_every_ms = mg_monitor_stats_every_ms(v->monitor),
                                   .log = on_log,
                                   .ended = on_ended,
                                   .owner = v};
@@ -207,14 +208,11 @@ static void on_signal(uv_signal_t *handle, int number) {
 static void on_refresh(uv_timer_t *timer) {
   evaluation *v = timer->data;
   mg_telling_tick(v->telling);
-  if (v->coordinator == NULL) {
-    mg_monitor_run(v->monitor, NULL);
-    return;
-  }
+  mg_monitor_run(v->monitor, v->coordinator, v->worker, v->backend->name);
+  if (v->coordinator == NULL || v->over) return;
   mg_run_state state;
   mg_coordinator_read(v->coordinator, &state);
-  mg_monitor_run(v->monitor, &state);
-  if (!v->over) mg_progress_update(v->progress, &state);
+  mg_progress_update(v->progress, &state);
 }
 
 static mg_err open_loop(evaluation *v, mg_error *e) {
@@ -255,6 +253,7 @@ static mg_err start_here(evaluation *v, mg_error *e) {
                              .drain_timeout_ms = 0,
                              .trace = mg_telling_trace(v->telling),
                              .retry_for_ms = 10000,
+                             .stats_every_ms = mg_monitor_stats_every_ms(v->monitor),
                              .ready = on_worker_ready,
                              .stopped = on_worker_stopped,
                              .owner = v};

@@ -49,6 +49,7 @@ typedef struct server {
   mg_worker *worker;
   mg_monitor *monitor;
   mg_trace *trace;
+  const char *backend; /* its name */
   bool stopping;
   int code;
 } server;
@@ -93,11 +94,8 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_refresh(uv_timer_t *timer) {
   server *s = timer->data;
-  mg_worker_stats stats;
   mg_trace_tick(s->trace);
-  if (s->monitor == NULL || s->worker == NULL) return;
-  mg_worker_read(s->worker, &stats);
-  mg_monitor_worker(s->monitor, &stats, mg_worker_name(s->worker));
+  if (s->worker != NULL) mg_monitor_worker(s->monitor, s->worker, s->backend);
 }
 
 static mg_err serve(server *s, const mg_plan *plan, const mg_worker_config *config, mg_error *e) {
@@ -177,6 +175,8 @@ int mg_cli_worker(int argc, char **argv) {
     err = mg_monitor_start(&s.monitor, &a, &command, &e);
     if (err == MG_OK) err = mg_telling_trace_start(&s.trace, &a, &command, "worker", config.name, &e);
     config.trace = s.trace;
+    s.backend = backend->name;
+    config.stats_every_ms = mg_monitor_stats_every_ms(s.monitor);
     if (err == MG_OK) err = serve(&s, plan, &config, &e);
     mg_telling_trace_stop(s.trace);
     mg_monitor_stop(s.monitor);

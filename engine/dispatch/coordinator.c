@@ -209,6 +209,7 @@ static mg_err start_link(mg_coordinator *c, mg_error *e) {
       .lease_ms = c->lease_ms,
       .poll_ms = POLL_MS,
       .check_every_ms = c->check_ms < 2 ? 1 : c->check_ms / 2, /* so that reading and looking together take one interval */
+      .stats_every_ms = c->config.stats_every_ms,
       .retry_for_ms = ms_of(o, "broker_patience_seconds", BROKER_PATIENCE_S),
       .tick_limit_ms = MG_NEVER,
       .event = on_event,

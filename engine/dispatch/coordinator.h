@@ -5,7 +5,7 @@
 #define MG_DISPATCH_COORDINATOR_H
 
 #include "base/log.h"
-#include "dispatch/backend.h"
+#include "dispatch/link.h"
 #include "judge/goal.h"
 #include "judge/run.h"
 #include "script/plan.h"
@@ -42,6 +42,7 @@ typedef struct mg_coordinator_config {
   const mg_keyring *keys;
   const char *outcomes_path; /* --outcomes: CSV of case, role, outcome, failed clauses, in order of cases; NULL */
   mg_ms drain_timeout_ms;
+  mg_ms stats_every_ms; /* how often the broker is asked about itself, for metrics; 0: never */
   /* Events for people and logs: name as in docs/operations/logging.md, text one line. */
   void (*note)(void *owner, const char *event, const char *text);
   /* The same with level and fields; takes the place of note where it is set. */
@@ -61,6 +62,7 @@ void mg_coordinator_stop(mg_coordinator *c);
 /* The checks are at fault, found outside a task (preflight): the run ends invalid. */
 void mg_coordinator_fault(mg_coordinator *c, const char *text);
 void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out);
+void mg_coordinator_read_link(const mg_coordinator *c, mg_link_stats *out);
 /* The verdict over what was counted; call after ended. */
 void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out);
 void mg_coordinator_free(mg_coordinator *c); /* after ended, from outside it */

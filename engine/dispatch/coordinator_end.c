@@ -186,6 +186,8 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .unsent_cases = live ? c->planned - c->next_case : 0,
                         .batch = c->batching.batch,
                         .active_workers = (uint32_t)mg_breaker_alive(&c->breaker),
+                        .workers_lost = c->workers_lost,
+                        .workers_recovered = c->workers_recovered,
                         .oldest_ms = c->ledger.oldest != NULL ? c->ledger.oldest->first_ms : 0,
                         .task_seconds = &c->task_seconds,
                         .case_seconds = &c->case_seconds,
@@ -198,6 +200,8 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
   }
   qsort(out->labels, (size_t)out->label_count, sizeof *out->labels, by_name);
 }
+
+void mg_coordinator_read_link(const mg_coordinator *c, mg_link_stats *out) { mg_link_read_stats(c->link, out); }
 
 void mg_coordinator_judge(const mg_coordinator *c, mg_judgement *out) {
   uint32_t reproduced[MG_MAX_CLAUSES + 1], vanished[MG_MAX_CLAUSES + 1], beyond[MG_MAX_CLAUSES + 1];

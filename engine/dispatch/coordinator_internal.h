@@ -110,7 +110,7 @@ struct mg_coordinator {
   bool swept;  /* entries may be satisfied by answers of others */
 
   /* For the report. */
-  uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges;
+  uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges, workers_lost, workers_recovered;
   mg_timing task_seconds, case_seconds;
   mg_stored_violation *listed;
   size_t listed_count;

@@ -24,6 +24,7 @@ static void pardon(mg_coordinator *c, int worker) {
   memcpy(control.subject, c->breaker.seen[worker].name, sizeof control.subject);
   mg_link_control(c->link, &control, larger(QUARANTINE_MIN_MS, 4 * c->silence_ms));
   mg_link_quarantine(c->link, control.subject, false, 0);
+  c->workers_recovered++;
   mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_recovered", MG_FIELDS(MG_LT("worker_id", control.subject)), "worker %s beats steadily and may work again",
                control.subject);
 }
@@ -63,6 +64,7 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
                  "worker %s, %u executors", beat.worker, beat.executors);
     break;
   case MG_BEAT_BACK:
+    c->workers_recovered++;
     mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "worker_recovered", MG_FIELDS(MG_LT("worker_id", beat.worker)), "worker %s beats again", beat.worker);
     break;
   case MG_BEAT_PARDONED: pardon(c, worker); break;
@@ -79,6 +81,7 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
 
 static void say_lost(mg_coordinator *c, int worker) {
   const mg_worker_seen *s = &c->breaker.seen[worker];
+  c->workers_lost++;
   mg_coord_log(c, MG_SAY_NOTE, MG_LOG_WARN, "worker_lost", MG_FIELDS(MG_LT("worker_id", s->name), MG_LI("tasks_done", s->tasks_done)),
                "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
 }

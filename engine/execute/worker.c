@@ -281,6 +281,7 @@ static mg_err start_link(mg_worker *w, mg_error *e) {
       .beat_ttl_ms = timeout * 3,
       .poll_ms = w->config.poll_interval_ms > 0 ? w->config.poll_interval_ms : 1000,
       .check_every_ms = option_ms(o, "heartbeat_check_interval", 1),
+      .stats_every_ms = w->config.stats_every_ms,
       .retry_for_ms = w->config.retry_for_ms > 0 ? w->config.retry_for_ms : MG_NEVER,
       .tick_limit_ms = timeout,
       .event = on_event,
@@ -339,7 +340,7 @@ mg_err mg_worker_start(mg_worker **out, uv_loop_t *loop, const mg_worker_config 
   return rc;
 }
 
-void mg_worker_read(const mg_worker *w, mg_worker_stats *out) {
+void mg_worker_read(mg_worker *w, mg_worker_stats *out) {
   *out = w->stats;
   out->held = (uint32_t)w->kept.count;
   out->connected = w->connected;
@@ -353,6 +354,7 @@ void mg_worker_read(const mg_worker *w, mg_worker_stats *out) {
   if (w->link == NULL) return;
   out->reconnects = mg_link_reconnects(w->link);
   out->beats = mg_link_beats_sent(w->link);
+  mg_link_read_stats(w->link, &out->link);
 }
 
 const char *mg_worker_name(const mg_worker *w) { return w->name; }

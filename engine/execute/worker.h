@@ -6,7 +6,7 @@
 
 #include "base/options.h"
 #include "base/timing.h"
-#include "dispatch/backend.h"
+#include "dispatch/link.h"
 #include "execute/pool.h"
 
 typedef struct mg_worker mg_worker;
@@ -24,6 +24,7 @@ typedef struct mg_worker_config {
   mg_ms poll_interval_ms; /* longest wait of one fetch */
   mg_ms drain_timeout_ms;
   struct mg_trace *trace; /* where spans of traced tasks go; NULL: nowhere; borrowed while the worker lives */
+  mg_ms stats_every_ms;   /* how often the broker is asked about itself, for metrics; 0: never */
   mg_ms retry_for_ms;     /* give up after so long without a broker; MG_NEVER: try for ever */
   /* Ready to serve, or cannot (fault). */
   void (*ready)(void *owner, const char *fault);
@@ -42,8 +43,9 @@ typedef struct mg_worker_stats {
   uint64_t refused, dead_lettered, bad_messages; /* tasks given back unable, put among the dead letters; messages that could not be read */
   mg_timing task_seconds, case_seconds;           /* executor time of a task; of a case: the mean over its task */
   bool connected, quarantined, failing, stopping;
+  mg_link_stats link;
 } mg_worker_stats;
-void mg_worker_read(const mg_worker *w, mg_worker_stats *out);
+void mg_worker_read(mg_worker *w, mg_worker_stats *out);
 const char *mg_worker_name(const mg_worker *w);
 
 #endif

@@ -31,12 +31,20 @@ local NAMES <const> = {
   metamorphic_queue_worker_heartbeats_total = "counter", metamorphic_queue_timeout_failures_total = "counter",
   metamorphic_queue_serialization_errors_total = "counter", metamorphic_cases_total = "counter",
   metamorphic_case_duration_seconds = "histogram", metamorphic_queue_task_duration_seconds = "histogram",
-  metamorphic_queue_broker_reconnects_total = "counter", metamorphic_queue_dead_letters_total = "counter",
-  metamorphic_queue_idled_workers = "gauge",
+  metamorphic_queue_dead_letters_total = "counter", metamorphic_queue_idled_workers = "gauge",
+  metamorphic_queue_workers_lost_total = "counter", metamorphic_queue_journal_lag_seconds = "gauge",
+}
+-- Of the link to the broker, the same from both sides.
+local BROKER_NAMES <const> = {
+  metamorphic_queue_broker_connected = "gauge", metamorphic_queue_broker_reconnects_total = "counter",
+  metamorphic_queue_broker_throttled_total = "counter", metamorphic_queue_publish_duration_seconds = "histogram",
+  metamorphic_queue_fetch_duration_seconds = "histogram", metamorphic_queue_messages_published_total = "counter",
+  metamorphic_queue_messages_fetched_total = "counter", metamorphic_queue_payload_bytes_total = "counter",
+  metamorphic_queue_lease_extensions_total = "counter",
 }
 local WORKER_NAMES <const> = {
   metamorphic_worker_cases_completed_total = "counter", metamorphic_worker_executor_restarts_total = "counter",
-  metamorphic_worker_broker_reconnects_total = "counter", metamorphic_worker_heartbeats_total = "counter",
+  metamorphic_worker_heartbeats_total = "counter",
   metamorphic_worker_quarantined = "gauge", metamorphic_worker_task_duration_seconds = "histogram",
 }
 
@@ -88,16 +96,20 @@ describe("metrics", function()
   end
 
   it("of a run on one machine have the names of the design and add up", function()
-    local run = start("run plan.lua --quiet --workers 1", "run")
+    local run = start("run plan.lua --quiet --workers 1 --drain-timeout 0", "run")
     local before = servers.wait("cases that were counted", function()
       local values, text = scrape(run)
       if (values.metamorphic_queue_cases_completed_total or 0) < 300 or values.metamorphic_queue_worker_heartbeats_total == 0 then return nil end
       has(NAMES, text)
+      has(BROKER_NAMES, text)
+      has(WORKER_NAMES, text) -- of the worker inside
       return values
     end)
     local p = "metamorphic_queue_"
     assert.are.equal(100000, before[p .. "cases_completed_total"] + before[p .. "inflight_cases"] + before[p .. "backlog_cases"])
     assert.are.equal(1, before[p .. "active_workers"])
+    assert.are.equal(1, before[p .. 'broker_connected{backend="memory"}'])
+    assert.is_true(before[p .. 'messages_published_total{backend="memory"}'] >= 1)
     assert.is_true(before[p .. "cases_dispatched_total"] >= before[p .. "cases_completed_total"])
     assert.is_true(before[p .. "pending_tasks"] >= 1)
     assert.are.equal(1, before[p .. "timeout_failures_total"])
@@ -142,6 +154,11 @@ describe("metrics", function()
       return (values.metamorphic_worker_cases_completed_total or 0) > 100
     end, 40)
     has(WORKER_NAMES, text)
+    has(BROKER_NAMES, text)
+    local p, label = "metamorphic_queue_", '{backend="redis"}'
+    assert.is_true(values[p .. "fetch_duration_seconds_count" .. label] > 0 and values[p .. "publish_duration_seconds_count" .. label] > 0)
+    assert.is_true(values[p .. "messages_published_total" .. label] >= values.metamorphic_worker_tasks_completed_total - 2)
+    assert.is_true(values[p .. 'payload_bytes_total{backend="redis",direction="received",form="framed"}'] > 0)
     assert.are.equal(1, values['metamorphic_worker_info{worker_id="only"}'])
     assert.is_true(values.metamorphic_worker_executor_restarts_total >= 1)
     assert.is_true(values.metamorphic_worker_heartbeats_total >= 1)
@@ -150,9 +167,16 @@ describe("metrics", function()
       local v = scrape(run)
       return v.metamorphic_queue_active_workers == 1 and v.metamorphic_queue_inflight_cases > 0
     end)
+    local node = ('{backend="redis",node="127.0.0.1:%s"}'):format(redis.port)
+    servers.wait("what the broker tells of itself", function()
+      local v = scrape(run)
+      return (v[p .. "broker_memory_bytes" .. node] or 0) > 100000 and v[p .. "broker_memory_limit_bytes" .. node] == 0
+        and v[p .. "broker_leased_tasks" .. label] > 0 and v[p .. "broker_dead_letters" .. label] == 0
+    end)
     assert.are.same({ 200, 200 }, { (get(worker, "/readyz")), (get(worker, "/healthz")) })
 
     servers.stop(redis.pid)
+    servers.wait("the loss of the broker", function() return scrape(run)[p .. "broker_connected" .. label] == 0 end)
     for _, side in ipairs { run, worker } do
       servers.wait("a side that is not ready", function()
         local status, why = get(side, "/readyz")
@@ -164,8 +188,9 @@ describe("metrics", function()
     for _, side in ipairs { run, worker } do
       servers.wait("a side that is ready again", function() return get(side, "/readyz") == 200 end)
     end
-    assert.is_true(scrape(run).metamorphic_queue_broker_reconnects_total >= 1)
-    assert.is_true(scrape(worker).metamorphic_worker_broker_reconnects_total >= 1)
+    for _, side in ipairs { run, worker } do
+      servers.wait("the count of reconnections", function() return scrape(side)[p .. "broker_reconnects_total" .. label] >= 1 end)
+    end
 
     -- A worker that drains is alive, but takes nothing more.
     support.write(dir, "long.lua", (PLAN:gsub("case == 30000", "case > 5")))
@@ -186,10 +211,10 @@ describe("metrics", function()
   end)
 
   it("want the token where there is one", function()
-    local run = start("run plan.lua --quiet --workers 1", "open")
+    local run = start("run plan.lua --quiet --workers 1 --drain-timeout 0", "open")
     assert.are.equal(200, (get(run, "/metrics")))
     servers.stop(run.pid, "INT")
-    local guarded = start("run plan.lua --quiet --workers 1", "guarded", "MGUARD_METRICS_TOKEN=sesame")
+    local guarded = start("run plan.lua --quiet --workers 1 --drain-timeout 0", "guarded", "MGUARD_METRICS_TOKEN=sesame")
     assert.are.equal(401, (get(guarded, "/metrics")))
     assert.are.equal(401, (get(guarded, "/metrics", "-H 'Authorization: Bearer open'")))
     assert.are.equal(200, (get(guarded, "/metrics", "-H 'Authorization: Bearer sesame'")))
@@ -199,7 +224,7 @@ describe("metrics", function()
   end)
 
   it("are refused with one clear message where they cannot be given", function()
-    local taken = start("run plan.lua --quiet --workers 1", "taken")
+    local taken = start("run plan.lua --quiet --workers 1 --drain-timeout 0", "taken")
     for arguments, parts in pairs {
       ["--metrics-port " .. taken.port] = { "127.0.0.1", taken.port, "in use" },
       ["--metrics-port many"] = { "--metrics-port", "65535", "many" },
