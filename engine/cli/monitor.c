@@ -12,9 +12,11 @@ enum { EVERY_MS = 500, STATS_EVERY_MS = 5000 };
 
 mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *command, mg_error *e) {
   const char *text = mg_args_get(a, command, "metrics-port"), *host = mg_args_get(a, command, "metrics-host");
+  const char *certificate = mg_args_get(a, command, "metrics-cert"), *key = mg_args_get(a, command, "metrics-key");
   *out = NULL;
   if (text == NULL) {
-    return host == NULL ? MG_OK : mg_fail(e, MG_ARG, "--metrics-host says where, but not on which port: give --metrics-port too");
+    const char *lonely = host != NULL ? "metrics-host" : certificate != NULL ? "metrics-cert" : key != NULL ? "metrics-key" : NULL;
+    return lonely == NULL ? MG_OK : mg_fail(e, MG_ARG, "--%s says how, but not on which port: give --metrics-port too", lonely);
   }
   char *end;
   long port = strtol(text, &end, 10);
@@ -22,7 +24,7 @@ mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *co
     return mg_fail(e, MG_ARG, "--metrics-port must be a whole number from 0 to 65535, got %s", text);
   mg_monitor *m = calloc(1, sizeof *m);
   if (m == NULL) return mg_fail(e, MG_NOMEM, "no memory for metrics");
-  mg_http_config config = {.host = host, .port = (int)port, .token = getenv("MGUARD_METRICS_TOKEN")};
+  mg_http_config config = {.host = host, .port = (int)port, .token = getenv("MGUARD_METRICS_TOKEN"), .certificate_file = certificate, .key_file = key};
   mg_err err = MG_OK;
   m->metrics = mg_metrics_new();
   if (m->metrics == NULL) err = mg_fail(e, MG_NOMEM, "no memory for metrics");

@@ -9,6 +9,8 @@
 #define MG_MONITOR_FLAGS                                                                                                                                       \
   {"metrics-port", "P", "answer /metrics, /healthz and /readyz on this port (0: a free one, which the log names)", NULL}, {                                    \
     "metrics-host", "HOST", "address of that port (default 127.0.0.1; *: every address); MGUARD_METRICS_TOKEN: bearer token of /metrics", NULL                 \
+  }, {"metrics-cert", "FILE", "answer there over TLS, with this certificate (PEM, its chain behind it)", NULL}, {                                              \
+    "metrics-key", "FILE", "its private key (PEM)", NULL                                                                                                       \
   }
 
 typedef struct mg_monitor mg_monitor;

@@ -1,4 +1,4 @@
-#include "observe/http.h"
+#include "observe/http_internal.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -19,6 +19,7 @@ struct mg_http {
   struct MHD_Daemon *daemon;
   int port;
   char *token;
+  mg_http_tls tls; /* borrowed by the daemon while it runs */
   mg_ms stale_ms;
   pthread_mutex_t lock; /* over what follows */
   mg_buf metrics;
@@ -145,30 +146,44 @@ static mg_err open_socket(const mg_http_config *c, int *out, mg_error *e) {
   return MG_OK;
 }
 
+static struct MHD_Daemon *start_daemon(mg_http *h, int fd) {
+  struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, h->tls.certificate.data}, {MHD_OPTION_HTTPS_MEM_KEY, 0, h->tls.key.data}, {MHD_OPTION_END, 0, NULL}};
+  struct MHD_OptionItem *more = h->tls.wanted ? tls : &tls[2];
+  unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | (h->tls.wanted ? (unsigned)MHD_USE_TLS : 0);
+  return MHD_start_daemon(flags, 0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
 mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
   *out = NULL;
   int fd = -1;
-  mg_err err = open_socket(config, &fd, e);
-  if (err != MG_OK) return err;
+  mg_http_tls tls = {0};
+  mg_err err = mg_http_tls_load(&tls, config, e);
+  if (err == MG_OK) err = open_socket(config, &fd, e);
+  if (err != MG_OK) {
+    mg_http_tls_fini(&tls);
+    return err;
+  }
   bool guarded = config->token != NULL && config->token[0] != '\0';
   mg_http *h = calloc(1, sizeof *h);
   if (h != NULL && guarded) h->token = strdup(config->token);
   if (h == NULL || (guarded && h->token == NULL)) {
     free(h);
     (void)close(fd);
+    mg_http_tls_fini(&tls);
     return mg_fail(e, MG_NOMEM, "no memory for the metrics' server");
   }
+  h->tls = tls;
   (void)pthread_mutex_init(&h->lock, NULL);
   h->port = port_of(fd);
   h->stale_ms = config->stale_ms > 0 ? config->stale_ms : STALE_MS;
   h->published_ms = mg_now_ms();
   (void)snprintf(h->not_ready, sizeof h->not_ready, "starting");
-  h->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd,
-                               MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+  h->daemon = start_daemon(h, fd);
   if (h->daemon == NULL) {
     (void)close(fd);
     mg_http_stop(h);
-    return mg_fail(e, MG_FATAL, "the metrics' server cannot be started");
+    return mg_fail(e, MG_FATAL, "the metrics' server cannot be started%s", tls.wanted ? " with TLS" : "");
   }
   *out = h;
   return MG_OK;
@@ -194,6 +209,7 @@ void mg_http_stop(mg_http *h) {
   if (h->daemon != NULL) MHD_stop_daemon(h->daemon); /* closes the socket too */
   (void)pthread_mutex_destroy(&h->lock);
   mg_buf_fini(&h->metrics);
+  mg_http_tls_fini(&h->tls);
   free(h->token);
   free(h);
 }

@@ -2,7 +2,7 @@
  *
  * The loop's thread publishes a text and whether the process is ready; the server's own thread answers from the last one published and reads nothing else.
  * /healthz is 200 while something was published lately: the loop turns. /readyz is 200 where the last one said ready, else 503 with the reason.
- * With a token, /metrics wants "Authorization: Bearer TOKEN"; the two probes never do. */
+ * With a certificate and its key, over TLS alone. With a token, /metrics wants "Authorization: Bearer TOKEN"; the two probes never do. */
 #ifndef MG_OBSERVE_HTTP_H
 #define MG_OBSERVE_HTTP_H
 
@@ -16,10 +16,11 @@ typedef struct mg_http_config {
   const char *host;  /* NULL: 127.0.0.1; "*": every address of this machine */
   int port;          /* 0: a free one */
   const char *token; /* NULL or "": none */
+  const char *certificate_file, *key_file; /* PEM, the chain behind the certificate; both or neither */
   mg_ms stale_ms;    /* /healthz fails where nothing was published for so long; 0: one minute */
 } mg_http_config;
 
-/* Listens, and answers from then on. MG_ARG names host and port where it cannot. */
+/* Listens, and answers from then on. MG_ARG names host and port, or the file, where it cannot. */
 mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e);
 int mg_http_port(const mg_http *h);
 /* Copies both. not_ready NULL: ready. false where memory ended: the old text stays. */

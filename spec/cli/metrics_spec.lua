@@ -223,6 +223,37 @@ describe("metrics", function()
     servers.stop(guarded.pid, "INT")
   end)
 
+  it("come over TLS alone where there is a certificate", function()
+    local made = support.shell(dir, [[for who in it other; do
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$who -addext subjectAltName=IP:127.0.0.1 \
+        -keyout $who.key -out $who.crt || exit 1
+    done; head -c 5 it.key > half.key]])
+    assert.are.equal(0, made.code, made.err)
+    local command = "run plan.lua --quiet --workers 1 --drain-timeout 0 --metrics-cert it.crt --metrics-key it.key"
+    local run = start(command, "tls", "MGUARD_METRICS_TOKEN=sesame")
+    local function code_of(more, scheme)
+      local line = "curl -s -m 10 -o page.txt -w '%%{http_code}' %s %s://127.0.0.1:%s/metrics"
+      return support.shell(dir, line:format(more, scheme or "https", run.port))
+    end
+    assert.are.equal("200", code_of("--cacert it.crt -H 'Authorization: Bearer sesame'").out)
+    assert.are.equal("401", code_of("--cacert it.crt").out)
+    assert.are.equal(60, code_of("--cacert other.crt").code) -- not the one that was given
+    assert.are_not.equal("200", code_of("-H 'Authorization: Bearer sesame'", "http").out)
+    servers.stop(run.pid, "INT")
+    for arguments, parts in pairs {
+      ["--metrics-cert it.crt"] = { "--metrics-cert is given without --metrics-key" },
+      ["--metrics-key it.key"] = { "--metrics-key is given without --metrics-cert" },
+      ["--metrics-cert it.crt --metrics-key other.key"] = { "other.key", "not the key", "it.crt" },
+      ["--metrics-cert it.key --metrics-key it.key"] = { "--metrics-cert", "it.key", "no certificate" },
+      ["--metrics-cert it.crt --metrics-key half.key"] = { "--metrics-key", "half.key", "no private key" },
+      ["--metrics-cert none.crt --metrics-key it.key"] = { "none.crt", "No such file" },
+    } do
+      local got = support.mguard(dir, "run plan.lua --metrics-port 0 " .. arguments)
+      assert.are.equal(4, got.code, got.out .. got.err)
+      for _, part in ipairs(parts) do assert.is_truthy(got.err:find(part, 1, true), got.err) end
+    end
+  end)
+
   it("are refused with one clear message where they cannot be given", function()
     local taken = start("run plan.lua --quiet --workers 1 --drain-timeout 0", "taken")
     for arguments, parts in pairs {
