@@ -14,6 +14,7 @@ int mg_cli_replay(int argc, char **argv);
 int mg_cli_check(int argc, char **argv);
 int mg_cli_doctor(int argc, char **argv);
 int mg_cli_power(int argc, char **argv);
+int mg_cli_stats(int argc, char **argv);
 int mg_cli_status(int argc, char **argv);
 int mg_cli_dlq(int argc, char **argv);
 int mg_cli_queue(int argc, char **argv);

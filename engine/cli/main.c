@@ -24,6 +24,7 @@ static const struct {
     {"dlq", "lists, shows, redrives and removes dead letters", mg_cli_dlq},
     {"queue", "counts or removes what a run has on a queue", mg_cli_queue},
     {"power", "how many cases a comparison needs", mg_cli_power},
+    {"stats", "one statistical method over numbers of the command line", mg_cli_stats},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

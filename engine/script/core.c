@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "script/json.h"
+#include "script/stats.h"
 #include "script/value.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -228,7 +229,8 @@ int luaopen_mguard_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"equal", core_equal},   {"approx", core_approx}, {"compare", core_compare}, {"same_integers", core_same_integers},         {"array", core_array},
       {"object", core_object}, {"mark", core_mark},     {"show", core_show},               {"json_encode", core_json_encode},
-      {"json_decode", core_json_decode}, {"pack", core_pack}, {"unpack", core_unpack}, {"sha256", core_sha256}, {"cwd", core_cwd}, {NULL, NULL}};
+      {"json_decode", core_json_decode}, {"pack", core_pack}, {"unpack", core_unpack}, {"sha256", core_sha256}, {"cwd", core_cwd},
+      {"stats", mg_core_stats}, {"stats_methods", mg_core_stats_methods}, {NULL, NULL}};
   mg_value_open(L);
   luaL_newmetatable(L, SCRATCH);
   lua_pushcfunction(L, scratch_gc);

@@ -5,6 +5,7 @@ local goal = require "mguard.goal"
 local implementation = require "mguard.implementation"
 local plan = require "mguard.plan"
 local rule = require "mguard.rule"
+local stats = require "mguard.stats"
 local stop = require "mguard.stop"
 local where = require "mguard.where"
 
@@ -24,6 +25,7 @@ local mg = {
     absolute = goal.absolute,
   },
   stop = { fixed = stop.fixed, anytime = stop.anytime, group = stop.group, sprt = stop.sprt },
+  stats = stats,
   lua = implementation.lua,
   exec = implementation.exec,
   python = implementation.python,
