@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/pilot.h"
 #include "cli/monitor.h"
+#include "cli/recording.h"
 #include "cli/session.h"
 #include "cli/telling.h"
 #include "dispatch/coordinator.h"
@@ -37,6 +38,7 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"backend", "NAME", "memory (this machine), redis or rabbitmq", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
+                                MG_RECORDING_FLAGS,
                                 MG_MONITOR_FLAGS,
                                 MG_TRACE_FLAGS,
                                 {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},
@@ -55,8 +57,11 @@ static const mg_command command = {
     "PLAN may be a file that returns checks, or task:top_k, where --candidate says who is judged.\n"
     "Exit codes: 0 adopt, 1 reject, 2 inconclusive, 3 invalid, 4 usage or configuration, 5 internal or broker failure, 130 interrupted.",
     flags,
-    1,
+    0,
     1};
+
+/* A run on this machine that is over before this leaves no journal, unless --state-dir asks for one. */
+enum { JOURNAL_AFTER_MS = 2000 };
 
 typedef struct evaluation {
   uv_loop_t loop;
@@ -68,7 +73,7 @@ typedef struct evaluation {
   mg_plan *plan;
   mg_args args;
   mg_slice overrides;
-  char run[MG_RUN_ID_BYTES];
+  mg_recording recording;
   const mg_backend_ops *backend;
   void *broker; /* of this process, with the memory backend */
   mg_keyring *keys;
@@ -79,7 +84,6 @@ typedef struct evaluation {
   uint64_t planned;
   mg_monitor *monitor;
   mg_telling *telling;
-  int64_t started_wall_ms;
   bool worker_ready, over, interrupted, quiet;
   bool left;        /* worker and local workers are gone */
   char fault[512];  /* the script cannot serve */
@@ -114,12 +118,12 @@ static void finish(evaluation *v) {
 static void on_note(void *owner, const char *event, const char *text) {
   evaluation *v = owner;
   mg_progress_say(v->progress, text);
-  mg_log(MG_LOG_WARN, event, MG_FIELDS(MG_LT("run_id", v->run)), "%s", text);
+  mg_log(MG_LOG_WARN, event, MG_FIELDS(MG_LT("run_id", v->recording.run)), "%s", text);
 }
 
 static void on_log(void *owner, const mg_coordinator_event *ev) {
   evaluation *v = owner;
-  mg_log_field fields[16] = {MG_LT("run_id", v->run)};
+  mg_log_field fields[16] = {MG_LT("run_id", v->recording.run)};
   size_t count = ev->field_count < 15 ? ev->field_count : 15;
   if (count > 0) memcpy(fields + 1, ev->fields, count * sizeof *fields);
   if (!ev->routine) mg_progress_say(v->progress, ev->text);
@@ -141,7 +145,7 @@ static void start_coordinator(evaluation *v) {
   double drain;
   (void)mg_args_number(&v->args, &command, "drain-timeout", 0, 86400, 300, &drain);
   mg_coordinator_config config = {.plan = v->plan,
-                                  .run = v->run,
+                                  .run = v->recording.run,
                                   .backend = v->backend,
                                   .options = v->plan->queue,
                                   .shared = v->broker,
@@ -149,6 +153,8 @@ static void start_coordinator(evaluation *v) {
                                   .outcomes_path = mg_args_get(&v->args, &command, "outcomes"),
                                   .drain_timeout_ms = (mg_ms)(drain * 1000),
                                   .stats_every_ms = mg_monitor_stats_every_ms(v->monitor),
+                                  .journal = v->recording.journal,
+                                  .epoch = v->recording.epoch,
                                   .log = on_log,
                                   .ended = on_ended,
                                   .owner = v};
@@ -159,8 +165,10 @@ static void start_coordinator(evaluation *v) {
     config.traced = on_traced;
   }
   mg_error e;
-  if (mg_coordinator_start(&v->coordinator, &v->loop, &config, &e) != MG_OK) {
-    (void)snprintf(v->fault, sizeof v->fault, "%s", e.text);
+  mg_err err = mg_coordinator_start(&v->coordinator, &v->loop, &config, &e);
+  if (err != MG_OK) {
+    bool failed = err == MG_FATAL || err == MG_NOMEM;
+    (void)snprintf(failed ? v->failed : v->fault, sizeof v->fault, "%s", e.text);
     finish(v);
   }
 }
@@ -193,6 +201,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     return;
   }
   if (v->interrupted) { /* a second time: leave at once; children die with us */
+    mg_recording_hint(&v->recording);
     stop_local(v, SIGKILL);
     _exit(MG_EXIT_INTERRUPTED);
   }
@@ -323,9 +332,12 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
   if (err == MG_OK) err = mg_monitor_start(&v->monitor, &v->args, &command, e);
-  if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->run, e);
+  if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->recording.run, e);
+  bool here = (v->backend->capabilities & MG_CAP_SHARED) == 0;
+  mg_ms begin_after_ms = here && !v->recording.dir_given ? JOURNAL_AFTER_MS : 0;
+  if (err == MG_OK) err = mg_recording_begin(&v->recording, v->plan, &v->args, &command, v->backend->name, begin_after_ms, e);
   if (err != MG_OK) return err;
-  err = (v->backend->capabilities & MG_CAP_SHARED) == 0 ? start_here(v, e) : start_elsewhere(v, e);
+  err = here ? start_here(v, e) : start_elsewhere(v, e);
   if (err != MG_OK) finish(v);
   /* Not until the loop has no handles: the coordinator keeps its own until it is freed, and is still read after this. */
   while (!v->left && uv_run(&v->loop, UV_RUN_ONCE) != 0) {
@@ -347,12 +359,20 @@ static mg_err show_summary(evaluation *v, mg_slice report, mg_error *e) {
   return err;
 }
 
+static int fail(evaluation *v, int code, const char *text) {
+  mg_error e;
+  if (mg_recording_end(&v->recording, "failed", text, "", code, (mg_slice){0}, &e) != MG_OK) mg_log(MG_LOG_ERROR, "journal_failed", MG_NO_FIELDS, "%s", e.text);
+  (void)mg_complain("run", code, "%s", text);
+  mg_recording_hint(&v->recording);
+  return code;
+}
+
 static int conclude(evaluation *v) {
   const char *failed = v->fault[0] != '\0' ? v->fault : v->failed[0] != '\0' ? v->failed : v->coordinator == NULL ? "it ended before it began" : NULL;
   if (failed != NULL) mg_telling_over(v->telling, NULL, failed);
-  if (v->fault[0] != '\0') return mg_complain("run", MG_EXIT_USAGE, "%s", v->fault);
-  if (v->failed[0] != '\0') return mg_complain("run", MG_EXIT_FAILURE, "%s", v->failed);
-  if (v->coordinator == NULL) return v->interrupted ? MG_EXIT_INTERRUPTED : mg_complain("run", MG_EXIT_FAILURE, "the run ended before it began");
+  if (v->fault[0] != '\0') return fail(v, MG_EXIT_USAGE, v->fault);
+  if (v->failed[0] != '\0') return fail(v, MG_EXIT_FAILURE, v->failed);
+  if (v->coordinator == NULL) return v->interrupted ? MG_EXIT_INTERRUPTED : fail(v, MG_EXIT_FAILURE, "the run ended before it began");
   mg_run_state state;
   mg_judgement *judgement = calloc(1, sizeof *judgement);
   if (judgement == NULL) return mg_complain("run", MG_EXIT_FAILURE, "memory ended");
@@ -369,16 +389,22 @@ static int conclude(evaluation *v) {
                  .state = &state,
                  .judgement = judgement,
                  .exit_code = code,
-                 .started_wall_ms = v->started_wall_ms,
+                 .started_wall_ms = v->recording.started_ms,
                  .backend = v->backend->name,
                  .path = v->plan->report_json};
   mg_telling_over(v->telling, &r, NULL);
   mg_buf text = {0};
   mg_error e;
   mg_err err = mg_report_render(&text, &r, &e);
+  /* First of all: a report that was seen must be there again. */
+  if (err == MG_OK) {
+    err = mg_recording_end(&v->recording, v->interrupted ? "interrupted" : "ended", "", mg_verdict_name(judgement->verdict), code, mg_buf_slice(&text), &e);
+  }
   if (err == MG_OK && r.path != NULL) err = mg_report_write(r.path, mg_buf_slice(&text), &e);
   if (err == MG_OK && !v->quiet) err = show_summary(v, mg_buf_slice(&text), &e);
+  if (err == MG_OK && !v->quiet && mg_recording_path(&v->recording) != NULL) (void)fprintf(stderr, "journal %s\n", mg_recording_path(&v->recording));
   if (err != MG_OK) code = mg_complain("run", MG_EXIT_FAILURE, "%s", e.text);
+  if (err != MG_OK || v->interrupted) mg_recording_hint(&v->recording);
   mg_buf_fini(&text);
   free(judgement);
   return code;
@@ -392,6 +418,7 @@ static void free_all(evaluation *v) {
     }
     (void)uv_loop_close(&v->loop);
   }
+  mg_recording_close(&v->recording);
   mg_monitor_stop(v->monitor);
   mg_telling_stop(v->telling);
   mg_progress_free(v->progress);
@@ -402,7 +429,7 @@ static void free_all(evaluation *v) {
 }
 
 int mg_cli_run(int argc, char **argv) {
-  evaluation v = {.started_wall_ms = mg_wall_ms()};
+  evaluation v = {.plan = NULL};
   int code = mg_args_parse(&v.args, &command, argc, argv);
   if (code >= 0) return code;
   double ignored;
@@ -412,16 +439,19 @@ int mg_cli_run(int argc, char **argv) {
   bool json = log_file != NULL || mg_args_get(&v.args, &command, "log-json") != NULL;
   mg_log_config log = {.people = MG_LOG_ERROR, .machines = json ? MG_LOG_INFO : MG_LOG_OFF, .file = log_file};
   if (mg_log_open(&log, &e) != MG_OK) return mg_complain("run", MG_EXIT_USAGE, "%s", e.text);
+  if (mg_args_get(&v.args, &command, "resume") == NULL && v.args.positional_count == 0)
+    return mg_complain("run", MG_EXIT_USAGE, "missing: PLAN; mguard run --help lists the options");
   mg_buf overrides = {0};
+  mg_err err = mg_recording_open(&v.recording, &v.args, &command, &e);
   mg_args_overrides(&v.args, &command, &overrides);
   v.overrides = mg_buf_slice(&overrides);
   v.quiet = mg_args_get(&v.args, &command, "quiet") != NULL;
-  mg_run_id_make(v.started_wall_ms, v.run);
-  const char *script = v.args.positional[0];
-  mg_err err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
+  const char *script = v.args.positional_count > 0 ? v.args.positional[0] : mg_recording_script(&v.recording);
+  if (err == MG_OK) err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
   if (err == MG_OK && !v.plan->is_plan)
     err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan, mg.plan { checks = \"%s\", ... }, or --candidate and --baseline", script, script);
   v.pilot = mg_args_get(&v.args, &command, "plan-power") != NULL;
+  if (err == MG_OK) err = mg_recording_compare(&v.recording, v.plan, &e);
   if (err == MG_OK && v.pilot) err = mg_pilot_cut(v.plan, &v.planned, &e);
   if (err == MG_OK) {
     v.progress = mg_progress_new(STDERR_FILENO, v.quiet ? MG_PROGRESS_QUIET : MG_PROGRESS_AUTO);

@@ -1,6 +1,7 @@
 /* The coordinator's start and end, its timer, and what the link tells it. */
 #include "dispatch/coordinator_internal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,11 @@
 enum { GAP_MS = 1000, RATE_EVERY_MS = 250, TICK_MIN_MS = 5, TICK_MAX_MS = 100, BROKER_PATIENCE_S = 300, NO_WORKER_S = 600, POLL_MS = 1000 };
 
 bool mg_coord_live(const mg_coordinator *c) { return c->phase < MG_PHASE_CLOSING; }
+
+mg_entry_out *mg_coord_entry(const mg_coordinator *c, uint32_t epoch, uint64_t seq) {
+  mg_entry_out *e = mg_ledger_find(&c->ledger, seq);
+  return e != NULL && e->epoch == epoch ? e : NULL;
+}
 
 /* --- words --- */
 
@@ -21,6 +27,7 @@ static void say(mg_coordinator *c, mg_saying kind, mg_coordinator_event *ev, con
     }
     char *copy = c->note_count < MG_NOTES_MAX ? strdup(text) : NULL;
     if (copy != NULL) c->notes[c->note_count++] = copy;
+    mg_coord_write_note(c, text);
   }
   ev->text = text;
   ev->routine = kind == MG_SAY_ROUTINE;
@@ -141,6 +148,7 @@ static void on_tick(uv_timer_t *timer) {
     c->next_check_ms = now + c->check_ms;
     mg_coord_check(c, now);
   }
+  mg_coord_write_counts(c, now);
   mg_coord_dispatch(c);
   mg_coord_flush_cancels(c);
   end_drain(c, now);
@@ -223,6 +231,8 @@ static void free_all(mg_coordinator *c) {
   mg_case_set_fini(&c->counted);
   free(c->parts);
   free(c->flaky);
+  free(c->later);
+  free(c->known);
   mg_digester_free(c->digester);
   mg_violations_fini(&c->violations);
   free(c->lost);
@@ -246,7 +256,10 @@ static void free_all(mg_coordinator *c) {
   free(c);
 }
 
-static void on_timer_closed(uv_handle_t *handle) { free_all(handle->data); }
+static void on_handle_closed(uv_handle_t *handle) {
+  mg_coordinator *c = handle->data;
+  if (--c->handles == 0) free_all(c);
+}
 
 mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coordinator_config *config, mg_error *e) {
   *out = NULL;
@@ -258,7 +271,8 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   c->config = *config;
   c->plan = p;
   c->loop = loop;
-  c->epoch = 1;
+  c->epoch = config->epoch == 0 ? 1 : config->epoch;
+  c->journal = config->journal;
   c->planned = p->cases;
   c->capabilities = config->backend->capabilities;
   c->can_bury = config->backend->publish_dead != NULL;
@@ -274,7 +288,9 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   mg_violations_init(&c->violations, p->clauses, p->clause_count, p->violation_cap);
   c->started_ms = c->last_tick_ms = c->able_ms = mg_now_ms();
   if (err == MG_OK && (c->digester == NULL || !mg_ledger_init(&c->ledger))) err = mg_fail(e, MG_NOMEM, "no memory for a run");
+  c->ledger.epoch = c->epoch;
   if (err == MG_OK) err = open_files(c, e);
+  if (err == MG_OK && c->epoch > 1 && c->journal != NULL) err = mg_coord_replay(c, e);
   if (err == MG_OK) err = start_link(c, e);
   if (err != MG_OK) {
     free_all(c);
@@ -282,14 +298,20 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   }
   mg_ms tick = c->check_ms / 4;
   tick = tick < TICK_MIN_MS ? TICK_MIN_MS : tick > TICK_MAX_MS ? TICK_MAX_MS : tick;
+  mg_coord_journal_open(c);
   (void)uv_timer_init(loop, &c->timer);
   c->timer.data = c;
+  c->handles++;
   (void)uv_timer_start(&c->timer, on_tick, 0, (uint64_t)tick);
   mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "run_eval_start",
                MG_FIELDS(MG_LT("plan", p->name), MG_LI("cases", c->planned), MG_LI("seed", p->seed), MG_LT("backend", config->backend->name),
                          MG_LT("queue_name", mg_options_text(config->options, "queue_name", NULL)), MG_LT("baseline", p->baseline),
                          MG_LT("candidate", p->candidate)),
                "run %s: %s", c->run, p->name == NULL ? "" : p->name);
+  if (c->resumed) {
+    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "run_resumed", MG_FIELDS(MG_LI("recorded", c->counted.count), MG_LI("outstanding", c->ledger.cases)),
+                 "resumed: %" PRIu64 " of %" PRIu64 " cases are recorded, %" PRIu64 " are with tasks sent before", c->counted.count, c->planned, c->ledger.cases);
+  }
   *out = c;
   return MG_OK;
 }
@@ -322,5 +344,9 @@ void mg_coordinator_free(mg_coordinator *c) {
   if (c == NULL) return;
   c->phase = MG_PHASE_OVER;
   mg_link_free(c->link);
-  uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+  if (c->journal != NULL) {
+    mg_journal_wake(c->journal, NULL, NULL);
+    uv_close((uv_handle_t *)&c->durable, on_handle_closed);
+  }
+  uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "dispatch/link.h"
+#include "journal/journal.h"
 #include "judge/goal.h"
 #include "judge/run.h"
 #include "script/plan.h"
@@ -43,6 +44,8 @@ typedef struct mg_coordinator_config {
   const char *outcomes_path; /* --outcomes: CSV of case, role, outcome, failed clauses, in order of cases; NULL */
   mg_ms drain_timeout_ms;
   mg_ms stats_every_ms; /* how often the broker is asked about itself, for metrics; 0: never */
+  mg_journal *journal; /* results are settled once they are durable there; NULL: none. Outlives the coordinator */
+  uint32_t epoch;      /* of this coordinator, 0 is 1; above 1 the journal is replayed first */
   /* Events for people and logs: name as in docs/operations/logging.md, text one line. */
   void (*note)(void *owner, const char *event, const char *text);
   /* The same with level and fields; takes the place of note where it is set. */

@@ -43,8 +43,7 @@ static bool sample_within(const mg_coordinator *c, uint64_t first, uint64_t coun
   return false;
 }
 
-/* The masks of case i; *at goes past them. */
-static mg_first case_of(const mg_result *r, uint64_t first, uint32_t i, size_t *at) {
+mg_first mg_coord_case_of(const mg_result *r, uint64_t first, uint32_t i, size_t *at) {
   mg_first f = {.case_number = first + i, .outcomes = {(mg_outcome)(r->outcomes[i] & 15), (mg_outcome)(r->outcomes[i] >> 4)}};
   while (*at < r->failed_count && r->failed[*at].index < i) ++*at;
   for (; *at < r->failed_count && r->failed[*at].index == i; ++*at) f.masks[r->failed[*at].role] = r->failed[*at].mask;
@@ -68,7 +67,7 @@ static mg_digest digest_of(mg_coordinator *c, uint64_t first, const mg_result *r
   size_t at = 0;
   if (r->has_digest) return r->digest;
   for (uint32_t i = 0; i < r->count; i++) {
-    mg_first f = case_of(r, first, i, &at);
+    mg_first f = mg_coord_case_of(r, first, i, &at);
     digest_case(c, &sum, &f);
   }
   return sum;
@@ -86,7 +85,7 @@ static void count_whole(mg_coordinator *c, mg_part *part, uint64_t first, const 
       while (end < next && r->outcomes[end] == r->outcomes[i]) end++;
       mg_tally_add_run(&part->tally, (mg_outcome)(r->outcomes[i] & 15), (mg_outcome)(r->outcomes[i] >> 4), end - i);
     } else {
-      mg_first f = case_of(r, first, i, &at);
+      mg_first f = mg_coord_case_of(r, first, i, &at);
       if (sample) keep_sample(c, &f);
       count_case(c, part, r, &f, i);
     }
@@ -98,7 +97,7 @@ static void count_whole(mg_coordinator *c, mg_part *part, uint64_t first, const 
 static void count_new(mg_coordinator *c, mg_part *part, uint64_t first, const mg_result *r) {
   size_t at = 0;
   for (uint32_t i = 0; i < r->count; i++) {
-    mg_first f = case_of(r, first, i, &at);
+    mg_first f = mg_coord_case_of(r, first, i, &at);
     if (mg_case_set_has(&c->counted, first + i)) continue;
     keep_sample(c, &f);
     digest_case(c, &part->digest, &f);
@@ -115,7 +114,7 @@ static void write_outcomes(mg_coordinator *c, uint64_t first, const mg_result *r
   } else {
     size_t at = 0;
     for (uint32_t i = 0; i < r->count && err == MG_OK; i++) {
-      mg_first f = case_of(r, first, i, &at);
+      mg_first f = mg_coord_case_of(r, first, i, &at);
       if (mg_case_set_has(&c->counted, first + i)) continue;
       mg_failed failed[MG_ROLES];
       size_t n = 0;
@@ -154,7 +153,7 @@ uint64_t mg_coord_lost_open(const mg_coordinator *c) {
 static void sample_flaky(mg_coordinator *c, uint64_t first, const mg_result *r) {
   size_t at = 0;
   for (uint32_t i = 0; i < r->count; i++) {
-    mg_first f = case_of(r, first, i, &at);
+    mg_first f = mg_coord_case_of(r, first, i, &at);
     if (!mg_case_set_has(&c->counted, first + i)) mg_coord_keep_flaky(c, &f);
   }
 }
@@ -178,6 +177,7 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
     count_new(c, part, first, r);
   if (before == 0) count_labels(c, part, r);
   if (c->flaky_below > 0) sample_flaky(c, first, r);
+  mg_coord_write_result(c, first, r->count);
   if (!mg_case_set_add(&c->counted, first, r->count, &added)) mg_coord_fail(c, "no memory for the set of counted cases");
   return before == 0;
 }
@@ -227,7 +227,7 @@ static void compare(mg_coordinator *c, const mg_answered *a, const mg_result *r)
 static void say_completed(mg_coordinator *c, const mg_entry_out *e, const mg_result *r) {
   char id[MG_TASK_MAX + 1];
   mg_ms took = e->sent_ms > 0 ? mg_now_ms() - e->sent_ms : 0;
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   mg_coord_log(c, MG_SAY_ROUTINE, MG_LOG_INFO, "queue_completed",
                MG_FIELDS(MG_LT("task_id", id), MG_LR("duration", (double)took / 1000), MG_LI("duration_ms", took), MG_LI("cases", r->count),
                          MG_LI("busy_ms", r->busy_ns / 1000000), MG_LT("worker_id", r->worker)),
@@ -268,9 +268,9 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
   mg_ledger_answer(&c->ledger, other, whole ? &sum : NULL);
 }
 
-static void late_answer(mg_coordinator *c, uint64_t seq, const mg_result *r) {
+static void late_answer(mg_coordinator *c, uint32_t epoch, uint64_t seq, const mg_result *r) {
   if (c->stopped) return; /* beyond the prefix that decided */
-  const mg_answered *a = mg_ledger_answered(&c->ledger, seq);
+  const mg_answered *a = mg_ledger_answered(&c->ledger, epoch, seq);
   uint64_t before = c->counted.count;
   if (a != NULL && r->count <= a->count && a->count > 0) {
     mg_answered known = *a;
@@ -288,7 +288,8 @@ static void take(mg_coordinator *c, const mg_result *r) {
   const char *bad = NULL;
   if (strcmp(r->run, c->run) != 0 || !mg_task_id_parse(r->id, &epoch, &seq)) bad = "a run or task that is not ours";
   if (bad == NULL) bad = fault_of(c, r);
-  mg_entry_out *e = bad != NULL || epoch != c->epoch ? NULL : mg_ledger_find(&c->ledger, seq);
+  mg_entry_out *e = bad != NULL ? NULL : mg_coord_entry(c, epoch, seq);
+  c->arriving_seq = bad != NULL ? 0 : seq;
   if (e != NULL && r->count > e->count) bad = "more cases than its task has";
   if (bad != NULL) {
     c->bad_messages++;
@@ -305,10 +306,8 @@ static void take(mg_coordinator *c, const mg_result *r) {
     mg_coord_fault(c, "%.*s", (int)(r->fault.len < 400 ? r->fault.len : 400), (const char *)r->fault.data);
     return;
   }
-  if (epoch != c->epoch)
-    c->repeats_dropped++;
-  else if (e == NULL)
-    late_answer(c, seq, r);
+  if (e == NULL)
+    late_answer(c, epoch, seq, r);
   else if (e->kind == MG_TASK_REPEAT) {
     mg_coord_trace_end(c, e, r->worker, NULL);
     mg_coord_repeated(c, e, r);
@@ -316,10 +315,32 @@ static void take(mg_coordinator *c, const mg_result *r) {
     answer_entry(c, e, r);
 }
 
+mg_err mg_coord_recount(mg_coordinator *c, const mg_record *record, mg_error *e) {
+  mg_result r;
+  uint64_t before = c->counted.count, said = 0;
+  mg_err err = mg_result_decode(&r, record->body, e);
+  if (err == MG_OK && (strcmp(r.run, c->run) != 0 || fault_of(c, &r) != NULL || record->first >= c->planned || r.count > c->planned - record->first))
+    err = mg_fail(e, MG_FATAL, "a result that is not of this run");
+  for (size_t i = 0; err == MG_OK && i < record->range_count; i++) {
+    const mg_case_range *a = &record->ranges[i];
+    said += a->count;
+    if (a->first < record->first || a->first - record->first > r.count || a->count > r.count - (a->first - record->first))
+      err = mg_fail(e, MG_FATAL, "cases %" PRIu64 " and on, which are not in their result", a->first);
+    else if (mg_case_set_within(&c->counted, a->first, a->count) > 0)
+      err = mg_fail(e, MG_FATAL, "cases from %" PRIu64 " to %" PRIu64 " a second time", a->first, a->first + a->count - 1);
+  }
+  if (err == MG_OK) (void)count(c, record->first, &r);
+  if (err == MG_OK && c->counted.count - before != said)
+    err = mg_fail(e, MG_FATAL, "%" PRIu64 " new cases where %" PRIu64 " are named", c->counted.count - before, said);
+  mg_result_fini(&r);
+  return err;
+}
+
 void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body) {
   mg_result r;
   mg_error e = {0};
   if (mg_coord_live(c)) {
+    c->arriving = body;
     if (mg_result_decode(&r, body, &e) == MG_OK) {
       take(c, &r);
     } else {
@@ -329,6 +350,5 @@ void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body) {
     }
     mg_result_fini(&r);
   }
-  /* Only now: a coordinator that dies before this finds the result again. */
-  mg_link_settle_result(c->link, token);
+  mg_coord_settle(c, token);
 }

@@ -76,6 +76,11 @@ static void sum_up(mg_coordinator *c) {
 }
 
 static void close_run(mg_coordinator *c, mg_ms within_ms) {
+  if (mg_coord_resumable(c)) {
+    c->close_by = mg_now_ms();
+    mg_link_stop(c->link, c->close_by);
+    return;
+  }
   mg_control control = {.kind = c->interrupted ? MG_RUN_CANCELLED : MG_RUN_CLOSED};
   memcpy(control.subject, c->run, sizeof c->run);
   mg_link_control(c->link, &control, CONTROL_TTL_MS);
@@ -89,12 +94,17 @@ void mg_coord_over(mg_coordinator *c) {
   c->phase = MG_PHASE_CLOSING;
   c->ended_ms = mg_now_ms();
   mg_coord_trace_over(c);
+  mg_coord_journal_end(c);
   sum_up(c);
   close_run(c, c->connected ? CLOSE_MS : 0);
 }
 
 void mg_coord_fail(mg_coordinator *c, const char *failed) {
   if (!mg_coord_live(c)) return;
+  if (c->replaying) { /* there is no link yet */
+    if (c->failed == NULL) c->failed = strdup(failed);
+    return;
+  }
   c->phase = MG_PHASE_CLOSING;
   c->ended_ms = mg_now_ms();
   free(c->failed);
@@ -191,7 +201,7 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .oldest_ms = c->ledger.oldest != NULL ? c->ledger.oldest->first_ms : 0,
                         .task_seconds = &c->task_seconds,
                         .case_seconds = &c->case_seconds,
-                        .reconnects = mg_link_reconnects(c->link),
+                        .reconnects = c->reconnects + mg_link_reconnects(c->link),
                         .connected = c->connected,
                         .notes = (const char *const *)c->notes,
                         .note_count = c->note_count};

@@ -14,6 +14,7 @@
 #include "dispatch/link.h"
 #include "dispatch/outcomes_csv.h"
 #include "dispatch/violations.h"
+#include "journal/journal.h"
 
 enum {
   MG_SAMPLE_CASES = 20, /* run twice in every run */
@@ -130,6 +131,29 @@ struct mg_coordinator {
   size_t rate_at;
 
   mg_buf message, payload, scratch;
+
+  /* The journal. */
+  mg_journal *journal;   /* the owner's; NULL: none */
+  bool replaying;        /* what happens is what stands in it */
+  uv_async_t durable;    /* the writer's sign */
+  int handles;           /* timer and async that are not closed */
+  mg_slice arriving;     /* the message of the result that is being counted */
+  uint64_t arriving_seq;
+  uint64_t last_put;     /* number of the last record */
+  struct mg_settle_later {
+    uint64_t number, token;
+  } *later;              /* results to be settled once their record is durable: a ring, oldest first */
+  size_t later_at, later_count, later_cap;
+  struct mg_known {
+    mg_first again;
+    size_t order;
+    bool used;
+  } *known;              /* cases that ran again under an earlier coordinator, by case, then in their order */
+  size_t known_count, known_cap;
+  mg_ms next_counts_ms;
+  mg_record counts;      /* as written last */
+  bool told_given_up, resumed /* and nothing was sent since */;
+  uint32_t reconnects;   /* of earlier coordinators */
 };
 
 /* --- coordinator.c --- */
@@ -141,6 +165,8 @@ void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const c
 /* A sentence for the report too, each once. */
 void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool mg_coord_live(const mg_coordinator *c); /* does anything count still? */
+/* What is out under this name, or NULL. */
+mg_entry_out *mg_coord_entry(const mg_coordinator *c, uint32_t epoch, uint64_t seq);
 
 /* --- coordinator_send.c --- */
 void mg_coord_dispatch(mg_coordinator *c); /* cuts and sends as much as may be out; begins what comes when all is counted */
@@ -151,6 +177,7 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
 /* It is no longer where it should be, through nobody's fault: the same attempt again. */
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why);
 void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury);
+void mg_coord_lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool candidate_ran);
 void mg_coord_hedge(mg_coordinator *c, mg_ms now);
 void mg_coord_copy(mg_coordinator *c, mg_entry_out *e);
 /* What of the entry is not counted goes on in entries of its own; the entry itself is gone. at: a case to run alone, or none. */
@@ -180,6 +207,10 @@ uint64_t mg_coord_counted(const mg_coordinator *c); /* cases with a result, in t
 /* --- coordinator_count.c --- */
 void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body);
 int mg_coord_label(mg_coordinator *c, mg_slice name); /* its place in label_names, -1 where there are too many */
+/* Counts what a record of the journal holds. MG_FATAL, MG_ARG: it cannot be right, e says what it holds. */
+/* The masks of the result's case i, which is first + i; *at goes past them. */
+mg_first mg_coord_case_of(const mg_result *r, uint64_t first, uint32_t i, size_t *at);
+mg_err mg_coord_recount(mg_coordinator *c, const mg_record *record, mg_error *e);
 uint64_t mg_coord_lost_open(const mg_coordinator *c); /* lost cases no late result has replaced */
 
 /* --- coordinator_watch.c --- */
@@ -200,6 +231,31 @@ void mg_coord_begin_repeats(mg_coordinator *c);
 void mg_coord_fail_fast(mg_coordinator *c, const mg_first *first);
 void mg_coord_repeated(mg_coordinator *c, const mg_entry_out *e, const mg_result *r);
 void mg_coord_repeats_lost(mg_coordinator *c, const mg_entry_out *e, uint32_t from);
+
+void mg_coord_resume_repeats(mg_coordinator *c); /* fail_fast: those that a replayed violation asked for */
+
+/* --- coordinator_journal.c --- nothing is written while replaying, or without a journal */
+void mg_coord_journal_open(mg_coordinator *c);
+void mg_coord_write_task(mg_coordinator *c, mg_entry_out *e);
+void mg_coord_write_gone(mg_coordinator *c, const mg_entry_out *e);
+/* Of c->arriving, whose cases are first .. first + count - 1: those not counted yet, which they are about to be. */
+void mg_coord_write_result(mg_coordinator *c, uint64_t first, uint32_t count);
+void mg_coord_write_repeat(mg_coordinator *c, const uint64_t *cases, uint32_t count);
+void mg_coord_write_lost(mg_coordinator *c, const mg_lost_range *lost);
+void mg_coord_write_note(mg_coordinator *c, const char *text);
+void mg_coord_write_counts(mg_coordinator *c, mg_ms now);
+/* The result's message may go once all that was written so far is durable; at once without a journal. */
+void mg_coord_settle(mg_coordinator *c, uint64_t token);
+bool mg_coord_behind(const mg_coordinator *c); /* the disk is so slow that no more should be asked for */
+/* At the end: all of it is durable, or c->failed says why not. */
+void mg_coord_journal_end(mg_coordinator *c);
+/* May what the run left on the broker be wanted by one that resumes it? */
+bool mg_coord_resumable(const mg_coordinator *c);
+
+/* --- coordinator_resume.c --- */
+mg_err mg_coord_replay(mg_coordinator *c, mg_error *e);
+/* The next outcome of the case's runs under an earlier coordinator that was not asked for yet. */
+bool mg_coord_known_repeat(mg_coordinator *c, uint64_t case_number, mg_first *out);
 
 /* --- coordinator_end.c --- */
 void mg_coord_over(mg_coordinator *c);                     /* judge what there is */

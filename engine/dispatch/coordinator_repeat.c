@@ -87,8 +87,24 @@ mg_reruns mg_coord_flaky(const mg_coordinator *c) {
   return out;
 }
 
+static void compare_again(mg_coordinator *c, mg_repeat *r, const mg_first *again);
+
+/* What ran again under an earlier coordinator does not have to. */
+static void take_known(mg_coordinator *c) {
+  mg_first again;
+  for (size_t i = 0; i < c->repeat_count && c->known_count > 0; i++) {
+    mg_repeat *r = &c->repeats[i];
+    while (r->state == MG_AGAIN_WAITING && mg_coord_known_repeat(c, r->first.case_number, &again)) {
+      c->repeats_out++;
+      compare_again(c, r, &again);
+    }
+  }
+}
+
 /* The waiting ones, at most `each` a task. */
 static void send_waiting(mg_coordinator *c, size_t each) {
+  if (c->replaying) return;
+  take_known(c);
   for (size_t i = 0; i < c->repeat_count;) {
     uint64_t *list = malloc(each * sizeof *list);
     size_t n = 0;
@@ -157,6 +173,12 @@ void mg_coord_begin_repeats(mg_coordinator *c) {
   settled(c);
 }
 
+void mg_coord_resume_repeats(mg_coordinator *c) {
+  if (!c->paused) return;
+  send_waiting(c, 1);
+  settled(c);
+}
+
 void mg_coord_fail_fast(mg_coordinator *c, const mg_first *first) {
   if (c->phase != MG_PHASE_RUNNING || c->repeats_out >= FAIL_FAST_AT_ONCE) return;
   if (find(c, first->case_number) != NULL || !push(c, first, 1, false)) return;
@@ -172,7 +194,7 @@ static void differs(mg_coordinator *c, mg_repeat *r, mg_role role, mg_outcome ag
   r->differs = true;
 }
 
-static void compare(mg_coordinator *c, mg_repeat *r, const mg_first *again) {
+static void compare_again(mg_coordinator *c, mg_repeat *r, const mg_first *again) {
   if (r->done == 0) c->repeated_cases++;
   r->done++;
   for (int role = 0; role < MG_ROLES; role++) {
@@ -191,8 +213,9 @@ void mg_coord_repeated(mg_coordinator *c, const mg_entry_out *e, const mg_result
     mg_repeat *repeat = find(c, e->list[i]);
     mg_first again = {.case_number = e->list[i], .outcomes = {(mg_outcome)(r->outcomes[i] & 15), (mg_outcome)(r->outcomes[i] >> 4)}};
     for (; at < r->failed_count && r->failed[at].index == i; at++) again.masks[r->failed[at].role] = r->failed[at].mask;
-    if (repeat != NULL && repeat->state == MG_AGAIN_OUT) compare(c, repeat, &again);
+    if (repeat != NULL && repeat->state == MG_AGAIN_OUT) compare_again(c, repeat, &again);
   }
+  mg_coord_write_repeat(c, e->list, r->count);
   mg_entry_out *entry = mg_ledger_find(&c->ledger, e->seq);
   uint32_t rest = e->count - r->count;
   uint64_t *list = rest > 0 && r->count > 0 ? malloc(rest * sizeof *list) : NULL;

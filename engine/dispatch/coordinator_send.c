@@ -80,7 +80,7 @@ static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
                .memory_mb = c->plan->memory_given ? c->plan->memory_mb : 0,
                .violation_cap = c->plan->violation_cap};
   memcpy(t.run, c->run, sizeof t.run);
-  mg_task_id_make(t.id, c->epoch, e->seq);
+  mg_task_id_make(t.id, e->epoch, e->seq);
   memcpy(t.fingerprint, c->plan->fingerprint, sizeof t.fingerprint);
   if (e->traced_ns != 0) memcpy(t.trace, c->config.trace, sizeof t.trace);
   (void)snprintf(t.baseline, sizeof t.baseline, "%s", c->plan->baseline == NULL ? "" : c->plan->baseline);
@@ -120,8 +120,9 @@ void mg_coord_send(mg_coordinator *c, mg_entry_out *e) {
     mg_coord_fault(c, "%s", why.text);
     return;
   }
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   if (err == MG_OK) err = mg_link_publish(c->link, e->seq, c->run, id, e->attempt, mg_buf_slice(&c->message));
+  if (err == MG_OK) mg_coord_write_task(c, e);
   e->sent_ms = err == MG_OK ? mg_now_ms() : 0;
   if (e->first_ms == 0) e->first_ms = e->sent_ms;
   e->sign_ms = e->sent_ms;
@@ -130,7 +131,7 @@ void mg_coord_send(mg_coordinator *c, mg_entry_out *e) {
 
 static void say_dispatched(mg_coordinator *c, const mg_entry_out *e) {
   char id[MG_TASK_MAX + 1];
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   mg_coord_log(c, MG_SAY_ROUTINE, MG_LOG_INFO, "queue_dispatched",
                MG_FIELDS(MG_LT("task_id", id), MG_LT("queue_name", mg_options_text(c->config.options, "queue_name", NULL)), MG_LI("attempt_count", e->attempt),
                          MG_LI("cases", e->count)),
@@ -214,9 +215,11 @@ static void send_unsent(mg_coordinator *c) {
 
 void mg_coord_dispatch(mg_coordinator *c) {
   if (!mg_coord_live(c)) return;
+  if (c->resumed) mg_coord_resume_repeats(c);
+  c->resumed = false;
   mg_coord_look(c);
   send_unsent(c);
-  cut(c);
+  if (!mg_coord_behind(c)) cut(c);
   if (c->phase != MG_PHASE_RUNNING || c->next_case < c->planned || c->ledger.count > 0 || c->paused) return;
   /* Nothing is out: every case is counted or lost, unless an entry went without either. */
   uint64_t first, count, from = 0;
@@ -256,7 +259,7 @@ void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e) {
     c->cancel_cap = cap;
   }
   char id[MG_TASK_MAX + 1];
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   char *copy = strdup(id);
   if (copy != NULL) c->cancelled[c->cancel_count++] = copy;
 }
@@ -282,7 +285,7 @@ void mg_coord_sweep(mg_coordinator *c) {
 
 static void count_requeue(mg_coordinator *c, const mg_entry_out *e, const char *why) {
   char id[MG_TASK_MAX + 1];
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   c->requeued_tasks++;
   c->requeued_cases += e->count;
   mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "queue_requeued",
@@ -333,6 +336,7 @@ void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at)
   mg_entry_out of = *e;
   uint64_t end = of.first + of.count;
   mg_coord_trace_end(c, e, NULL, "cut into smaller tasks");
+  mg_coord_write_gone(c, e);
   mg_ledger_answer(&c->ledger, e, NULL); /* a late answer still says which cases it was about */
   if (c->phase == MG_PHASE_DRAINING) return;
   if (alone && at >= of.first && at < end) {
@@ -347,6 +351,7 @@ void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at)
 void mg_coord_rest(mg_coordinator *c, mg_entry_out *e) {
   mg_entry_out of = *e;
   mg_coord_trace_end(c, e, NULL, "answered in part; the rest goes on in another task");
+  mg_coord_write_gone(c, e);
   mg_ledger_answer(&c->ledger, e, NULL);
   if (c->phase != MG_PHASE_DRAINING) send_pieces(c, &of, of.first, of.first + of.count);
 }
@@ -393,7 +398,7 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
   }
 }
 
-static void lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool candidate_ran) {
+void mg_coord_lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool candidate_ran) {
   if (c->lost_count == c->lost_cap) {
     size_t cap = c->lost_cap == 0 ? 16 : 2 * c->lost_cap;
     mg_lost_range *grown = realloc(c->lost, cap * sizeof *grown);
@@ -402,17 +407,19 @@ static void lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool c
     c->lost_cap = cap;
   }
   c->lost[c->lost_count++] = (mg_lost_range){first, count, candidate_ran};
+  mg_coord_write_lost(c, &c->lost[c->lost_count - 1]);
 }
 
 void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury) {
   char id[MG_TASK_MAX + 1];
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   mg_coord_trace_end(c, e, NULL, why);
   if (e->kind == MG_TASK_REPEAT) {
     mg_coord_repeats_lost(c, e, 0);
     mg_ledger_remove(&c->ledger, e);
     return;
   }
+  mg_coord_write_gone(c, e);
   if (e->copy != 0 || e->original != 0) { /* the other one carries on */
     mg_ledger_answer(&c->ledger, e, NULL);
     return;
@@ -426,7 +433,7 @@ void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool 
   }
   uint64_t first, count, end = e->first + e->count;
   for (uint64_t at = e->first; at < end && mg_case_set_gap(&c->counted, at, end, &first, &count); at = first + count) {
-    lose_range(c, first, count, e->candidate_ran && e->losses > 0);
+    mg_coord_lose_range(c, first, count, e->candidate_ran && e->losses > 0);
   }
   mg_coord_log(c, MG_SAY_NOTE, MG_LOG_WARN, bury ? "task_dead_lettered" : "cases_lost",
                MG_FIELDS(MG_LT("task_id", id), MG_LT("reason", why), MG_LI("attempt_count", e->attempt > 1 ? e->attempt - 1 : 1), MG_LI("first_case", e->first),
@@ -464,7 +471,7 @@ void mg_coord_hedge(mg_coordinator *c, mg_ms now) {
     if (patience < (mg_ms)(HEDGE_FACTOR * expected)) patience = (mg_ms)(HEDGE_FACTOR * expected);
     if (now - e->sent_ms < patience) continue;
     char id[MG_TASK_MAX + 1];
-    mg_task_id_make(id, c->epoch, e->seq);
+    mg_task_id_make(id, e->epoch, e->seq);
     mg_coord_log(c, MG_SAY_EVENT, MG_LOG_INFO, "task_hedged", MG_FIELDS(MG_LT("task_id", id), MG_LI("cases", e->count)),
                  "a straggler of %u cases is sent a second time after %.1f s", e->count, (double)(now - e->sent_ms) / 1000);
     mg_coord_copy(c, e);

@@ -11,7 +11,7 @@ void mg_coord_trace_begin(mg_coordinator *c, mg_entry_out *e) {
 
 static void tell(mg_coordinator *c, const mg_entry_out *e, mg_task_span *s) {
   char id[MG_TASK_MAX + 1];
-  mg_task_id_make(id, c->epoch, e->seq);
+  mg_task_id_make(id, e->epoch, e->seq);
   s->id = id;
   s->first = e->list != NULL && e->count > 0 ? e->list[0] : e->first;
   s->count = e->count;

@@ -13,8 +13,7 @@ static mg_ms larger(mg_ms a, mg_ms b) { return a > b ? a : b; }
 static mg_entry_out *entry_of(const mg_coordinator *c, const char *id) {
   uint32_t epoch;
   uint64_t seq;
-  if (!mg_task_id_parse(id, &epoch, &seq) || epoch != c->epoch) return NULL;
-  return mg_ledger_find(&c->ledger, seq);
+  return mg_task_id_parse(id, &epoch, &seq) ? mg_coord_entry(c, epoch, seq) : NULL;
 }
 
 /* --- beats --- */
@@ -272,7 +271,7 @@ static void probe(mg_coordinator *c, mg_ms silent_ms, mg_ms now) {
   for (mg_entry_out *e = c->ledger.oldest; e != NULL; e = e->next) {
     if (!e->published || e->off_queue || now - e->sign_ms <= silent_ms) continue;
     if (l == NULL && (l = calloc(1, sizeof *l)) == NULL) return;
-    mg_task_id_make(l->ids[l->count], c->epoch, e->seq);
+    mg_task_id_make(l->ids[l->count], e->epoch, e->seq);
     l->names[l->count] = l->ids[l->count];
     l->attempts[l->count++] = e->attempt;
     e->sign_ms = now; /* until the answer */

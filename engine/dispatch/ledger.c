@@ -8,7 +8,7 @@
 enum { ANSWERED = 4096, FIRST_BUCKETS = 256 };
 
 bool mg_ledger_init(mg_ledger *l) {
-  *l = (mg_ledger){.bucket_count = FIRST_BUCKETS, .next_seq = 1};
+  *l = (mg_ledger){.bucket_count = FIRST_BUCKETS, .next_seq = 1, .epoch = 1};
   l->buckets = calloc(l->bucket_count, sizeof *l->buckets);
   l->answered = calloc(ANSWERED, sizeof *l->answered);
   if (l->buckets != NULL && l->answered != NULL) return true;
@@ -54,7 +54,7 @@ mg_entry_out *mg_ledger_add(mg_ledger *l, mg_task_kind kind, uint64_t first, uin
     e = malloc(sizeof *e);
   if (e == NULL) return NULL;
   if (l->count >= 2 * l->bucket_count) grow(l);
-  *e = (mg_entry_out){.seq = l->next_seq++, .kind = kind, .first = first, .count = count, .list = list, .attempt = 1, .candidate_ran = true, .holder = -1};
+  *e = (mg_entry_out){.seq = l->next_seq++, .epoch = l->epoch, .kind = kind, .first = first, .count = count, .list = list, .attempt = 1, .candidate_ran = true, .holder = -1};
   e->chain = l->buckets[bucket(l, e->seq)];
   l->buckets[bucket(l, e->seq)] = e;
   e->prev = l->newest;
@@ -65,6 +65,15 @@ mg_entry_out *mg_ledger_add(mg_ledger *l, mg_task_kind kind, uint64_t first, uin
   l->newest = e;
   l->count++;
   if (kind == MG_TASK_COUNT) l->cases += count;
+  return e;
+}
+
+mg_entry_out *mg_ledger_restore(mg_ledger *l, uint32_t epoch, uint64_t seq, uint64_t first, uint32_t count) {
+  uint64_t next = l->next_seq;
+  l->next_seq = seq;
+  mg_entry_out *e = mg_ledger_add(l, MG_TASK_COUNT, first, count, NULL);
+  if (e != NULL) e->epoch = epoch;
+  if (l->next_seq < next) l->next_seq = next;
   return e;
 }
 
@@ -112,13 +121,13 @@ void mg_ledger_remove(mg_ledger *l, mg_entry_out *e) {
 
 void mg_ledger_answer(mg_ledger *l, mg_entry_out *e, const mg_digest *digest) {
   l->answered[e->seq % ANSWERED] =
-      (mg_answered){.seq = e->seq, .first = e->first, .count = e->count, .compare = digest != NULL, .digest = digest == NULL ? (mg_digest){0} : *digest};
+      (mg_answered){.seq = e->seq, .epoch = e->epoch, .first = e->first, .count = e->count, .compare = digest != NULL, .digest = digest == NULL ? (mg_digest){0} : *digest};
   mg_ledger_remove(l, e);
 }
 
-const mg_answered *mg_ledger_answered(const mg_ledger *l, uint64_t seq) {
+const mg_answered *mg_ledger_answered(const mg_ledger *l, uint32_t epoch, uint64_t seq) {
   const mg_answered *a = &l->answered[seq % ANSWERED];
-  return a->seq == seq && seq != 0 ? a : NULL;
+  return a->seq == seq && a->epoch == epoch && seq != 0 ? a : NULL;
 }
 
 void mg_task_id_make(char out[MG_TASK_MAX + 1], uint32_t epoch, uint64_t seq) { (void)snprintf(out, MG_TASK_MAX + 1, "%" PRIu32 ".%" PRIu64, epoch, seq); }

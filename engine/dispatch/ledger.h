@@ -13,6 +13,7 @@
 
 typedef struct mg_entry_out {
   uint64_t seq; /* the id is "epoch.seq" */
+  uint32_t epoch; /* of the coordinator that made it */
   mg_task_kind kind;
   uint64_t first; /* kind COUNT: cases first .. first + count - 1 */
   uint32_t count;
@@ -29,6 +30,7 @@ typedef struct mg_entry_out {
   bool suspect;                             /* a probe did not find it; a second one that does not decides */
   bool begun;                               /* the last beat that named it said that an executor is at it */
   bool refused;                             /* some worker gave it back */
+  uint32_t noted_attempt, noted_losses;     /* as the journal has it; attempt 0: it does not */
   bool candidate_ran;                       /* every attempt that was lost was lost while the candidate ran */
   uint64_t at_case;                         /* begun: the case */
   bool candidate_at;                        /* begun: it is the candidate that runs */
@@ -43,7 +45,7 @@ typedef struct mg_entry_out {
 
 typedef struct mg_answered { /* of an entry that is gone */
   uint64_t seq, first;
-  uint32_t count;
+  uint32_t epoch, count;
   bool compare; /* digest is that of one whole answer */
   mg_digest digest;
 } mg_answered;
@@ -54,6 +56,7 @@ typedef struct mg_ledger {
   mg_entry_out *oldest, *newest; /* in the order they were made */
   mg_entry_out *spare;           /* freed entries, chained */
   uint64_t next_seq;
+  uint32_t epoch;        /* of entries that are made */
   uint64_t cases;        /* of all entries of kind COUNT, copies not counted */
   mg_answered *answered; /* a ring, place seq % size */
 } mg_ledger;
@@ -63,6 +66,8 @@ void mg_ledger_fini(mg_ledger *l);
 
 /* A new entry with holder -1 and attempt 1; list (NULL for a range) is taken over. NULL where memory ended. */
 mg_entry_out *mg_ledger_add(mg_ledger *l, mg_task_kind kind, uint64_t first, uint32_t count, uint64_t *list);
+/* One of an earlier coordinator's. */
+mg_entry_out *mg_ledger_restore(mg_ledger *l, uint32_t epoch, uint64_t seq, uint64_t first, uint32_t count);
 mg_entry_out *mg_ledger_find(const mg_ledger *l, uint64_t seq);
 /* Makes e a copy of original. */
 void mg_ledger_pair(mg_ledger *l, mg_entry_out *e, mg_entry_out *original);
@@ -70,7 +75,7 @@ void mg_ledger_pair(mg_ledger *l, mg_entry_out *e, mg_entry_out *original);
 void mg_ledger_remove(mg_ledger *l, mg_entry_out *e);
 /* The same, remembering what it was answered with. */
 void mg_ledger_answer(mg_ledger *l, mg_entry_out *e, const mg_digest *digest);
-const mg_answered *mg_ledger_answered(const mg_ledger *l, uint64_t seq); /* NULL: never, or long ago */
+const mg_answered *mg_ledger_answered(const mg_ledger *l, uint32_t epoch, uint64_t seq); /* NULL: never, or long ago */
 
 void mg_task_id_make(char out[MG_TASK_MAX + 1], uint32_t epoch, uint64_t seq);
 bool mg_task_id_parse(const char *id, uint32_t *epoch, uint64_t *seq);

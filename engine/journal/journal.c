@@ -261,6 +261,13 @@ void mg_journal_wake(mg_journal *j, void (*wake)(void *owner), void *owner) {
   (void)pthread_mutex_unlock(&j->lock);
 }
 
+mg_err mg_journal_read(mg_journal *j, mg_runfile_each *each, void *owner, mg_error *e) {
+  (void)pthread_mutex_lock(&j->files);
+  mg_err err = mg_runfile_read(j->store, each, owner, e);
+  (void)pthread_mutex_unlock(&j->files);
+  return err;
+}
+
 uint64_t mg_journal_put(mg_journal *j, const mg_record *r, uint64_t cases) {
   (void)pthread_mutex_lock(&j->lock);
   uint64_t number = atomic_load(&j->put) + 1;

@@ -26,6 +26,9 @@ mg_err mg_journal_start(mg_journal **out, const mg_journal_config *config, mg_er
 /* Goes on in a store that was opened for writing, which it takes over. */
 mg_err mg_journal_resume(mg_journal **out, mg_runfile *store, mg_error *e);
 
+/* What stands in it; for one that was resumed, before anything is put. */
+mg_err mg_journal_read(mg_journal *j, mg_runfile_each *each, void *owner, mg_error *e);
+
 /* Called on the writer's thread when the durable number rose or writing failed; set it before the first put, NULL from when on no more calls are wanted. */
 void mg_journal_wake(mg_journal *j, void (*wake)(void *owner), void *owner);
 

@@ -300,6 +300,7 @@ static mg_err read_row(const mg_runfile *s, int64_t row, mg_record_reader *in, m
   int more = 0;
   mg_err err = MG_OK;
   while (err == MG_OK && (more = mg_record_take(in, &r)) > 0) err = each(owner, &r, e);
+  if (err != MG_OK) (void)mg_fail_in(e, "the journal %s, row %" PRId64, s->path, row);
   return err == MG_OK && more < 0 ? damaged(s, row, "holds what is no record", e) : err;
 }
 

@@ -92,7 +92,9 @@ static int load(lua_State *L) {
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "of");
   lua_pushvalue(L, -3);
-  lua_call(L, 1, 1);
+  lua_call(L, 1, 2);
+  c->parts = lua_tostring(L, -1);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps the text */
   size_t len;
   const char *hex = lua_tolstring(L, -1, &len);
   if (hex == NULL || len != 64) return luaL_error(L, "mguard.fingerprint gave no hash");

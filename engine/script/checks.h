@@ -31,6 +31,7 @@ typedef struct mg_checks {
   int count;                             /* with completes */
   bool has_setup, has_teardown;
   uint8_t fingerprint[32];
+  const char *parts; /* what it is made of: label, tab, hash, a line each */
 } mg_checks;
 
 /* Runs the script file in s (mguard.script.open) and reads the spec. overrides: MessagePack map, empty for none. MG_ARG with file and line. */

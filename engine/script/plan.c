@@ -245,6 +245,7 @@ mg_err mg_plan_load(mg_plan **out, const char *path, const void *overrides, size
   memcpy(p->clauses, ps->checks.clauses, sizeof p->clauses);
   p->clause_count = ps->checks.count;
   memcpy(p->fingerprint, ps->checks.fingerprint, sizeof p->fingerprint);
+  p->parts = ps->checks.parts;
   if (p->inputs != NULL) err = count_lines(p, e);
   if (err == MG_OK && p->stop.plan.kind != MG_STOP_FIXED) {
     mg_stop_plan rule = p->stop.plan;

@@ -52,6 +52,7 @@ typedef struct mg_plan {
   bool has_batching;
   bool hedge; /* false where an implementation is paid or says hedge = false */
   uint8_t fingerprint[32];
+  const char *parts; /* what it is made of: label, tab, hash, a line each */
   struct mg_script *script; /* the plan's lua_State */
 } mg_plan;
 

@@ -38,21 +38,26 @@ local function implementation(name, i)
   return table.concat(parts, "\0")
 end
 
---- 64 hex digits.
+--- 64 hex digits, and what they are made of for people who ask what changed: a line each, label, tab, hash.
 ---@param spec table of script.open
----@return string
+---@return string hash
+---@return string parts
 function fingerprint.of(spec)
-  local parts = {}
+  local parts, labels = {}, {}
+  local function add(label, part)
+    parts[#parts + 1] = part
+    labels[#labels + 1] = label:gsub("[\t\n]", " ") .. "\t" .. core.sha256(part) .. "\n"
+  end
   for _, source in ipairs(spec.sources) do
     local task = source:match("^task:.*") -- built in: the version tells its contents
-    parts[#parts + 1] = "source " .. (task and task .. " " .. version or contents(source, "the script"))
+    add(source:match("[^/]+$") or source, "source " .. (task and task .. " " .. version or contents(source, "the script")))
   end
   for _, name in ipairs(rule.sorted_keys(spec.implementations)) do
-    parts[#parts + 1] = implementation(name, spec.implementations[name])
+    add("implementation " .. name, implementation(name, spec.implementations[name]))
   end
-  parts[#parts + 1] = "modules " .. set_of(spec.modules, "a module")
-  parts[#parts + 1] = "files " .. set_of(spec.files, "a file of the plan")
-  return core.sha256(table.concat(parts, "\0\0"))
+  add("a module that it requires", "modules " .. set_of(spec.modules, "a module"))
+  add("a file of its files = {}", "files " .. set_of(spec.files, "a file of the plan"))
+  return core.sha256(table.concat(parts, "\0\0")), table.concat(labels)
 end
 
 return fingerprint

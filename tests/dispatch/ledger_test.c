@@ -81,13 +81,13 @@ static void answers(void **state) {
   for (int i = 0; i < 10000; i++) {
     mg_ledger_answer(&l, mg_ledger_add(&l, MG_TASK_COUNT, 5, 6, NULL), i % 2 == 0 ? &d : NULL);
   }
-  const mg_answered *a = mg_ledger_answered(&l, 9999);
+  const mg_answered *a = mg_ledger_answered(&l, 1, 9999);
   assert_non_null(a);
   assert_true(a->first == 5 && a->count == 6 && a->compare && a->digest.low == 1 && a->digest.high == 2);
-  assert_false(mg_ledger_answered(&l, 10000)->compare);
-  assert_null(mg_ledger_answered(&l, 1));
-  assert_null(mg_ledger_answered(&l, 10001));
-  assert_null(mg_ledger_answered(&l, 0));
+  assert_false(mg_ledger_answered(&l, 1, 10000)->compare);
+  assert_null(mg_ledger_answered(&l, 1, 1));
+  assert_null(mg_ledger_answered(&l, 1, 10001));
+  assert_null(mg_ledger_answered(&l, 1, 0));
   assert_int_equal(l.count, 0);
   mg_ledger_fini(&l);
 }

@@ -130,9 +130,20 @@ class Stage:
         name = "%s-%d" % (name, self.count)
         arguments = ["run", os.path.join(FIXTURE, "plan.lua"), "--cases", str(cases), "--seed", str(seed)]
         arguments += ["--backend", queue["backend"], "--queue-config", json.dumps(queue)]
-        arguments += ["--report-json", os.path.join(self.folder, name + ".json"), "--outcomes", os.path.join(self.folder, name + ".csv")]
+        arguments += ["--report-json", os.path.join(self.folder, name + ".json"), "--outcomes", os.path.join(self.folder, name + ".csv"),
+                      "--state-dir", os.path.join(self.folder, "runs")]
         program = self.start(name, arguments + list(more), environment)
+        program.arguments = arguments + list(more)
         program.report_file, program.csv_file = (os.path.join(self.folder, name + end) for end in (".json", ".csv"))
+        self.runs.append(program)
+        return program
+
+    def resume(self, run, run_id, environment=None):
+        """The coordinator after `run`, whose report and CSV are its own."""
+        self.count += 1
+        arguments = [run.arguments[0]] + run.arguments[2:] + ["--resume", run_id]
+        program = self.start("%s-resumed-%d" % (run.name.split("-resumed")[0], self.count), arguments, environment)
+        program.arguments, program.report_file, program.csv_file = run.arguments, run.report_file, run.csv_file
         self.runs.append(program)
         return program
 

@@ -130,6 +130,7 @@ class Context:
 def load_tests():
     import programme_broker  # noqa: F401
     import programme_messages  # noqa: F401
+    import programme_resume  # noqa: F401
     import programme_workers  # noqa: F401
     return TESTS
 
