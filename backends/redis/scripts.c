@@ -395,46 +395,41 @@ enum { MAX_KEYS = 14 };
 #define END MG_KEY_COUNT
 
 static const struct {
-  const char *name, *body;
+  const char *body;
   unsigned char keys[MAX_KEYS + 1];
 } table[MG_SCRIPT_COUNT] = {
-    [MG_SCRIPT_PUBLISH] = {"publish",
-                           publish,
+    [MG_SCRIPT_PUBLISH] = {publish,
                            {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_RUNS, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_DONE, MG_KEY_DONE_BEFORE, MG_KEY_DEAD,
                             END}},
-    [MG_SCRIPT_CLAIM] = {"claim", claim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_QUARANTINE, END}},
-    [MG_SCRIPT_RECOVER] = {"recover", recover, {MG_KEY_RUNS, END}},
-    [MG_SCRIPT_EXTEND] = {"extend", extend, {MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
-    [MG_SCRIPT_ACK] = {"ack", ack, {MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE, MG_KEY_DONE_BEFORE, END}},
-    [MG_SCRIPT_NACK] = {"nack", nack, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
-    [MG_SCRIPT_BURY] = {"dead_letter", bury, {MG_KEY_RUNS, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_PUBLISH_DEAD] = {"publish_dead", publish_dead, {MG_KEY_RUNS, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_PUBLISH_RESULTS] = {"publish_results", publish_results, {MG_KEY_RUNS, MG_KEY_RESULTS, END}},
-    [MG_SCRIPT_REFRESH] = {"refresh",
-                           refresh,
+    [MG_SCRIPT_CLAIM] = {claim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_QUARANTINE, END}},
+    [MG_SCRIPT_RECOVER] = {recover, {MG_KEY_RUNS, END}},
+    [MG_SCRIPT_EXTEND] = {extend, {MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
+    [MG_SCRIPT_ACK] = {ack, {MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE, MG_KEY_DONE_BEFORE, END}},
+    [MG_SCRIPT_NACK] = {nack, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
+    [MG_SCRIPT_BURY] = {bury, {MG_KEY_RUNS, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
+    [MG_SCRIPT_PUBLISH_DEAD] = {publish_dead, {MG_KEY_RUNS, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
+    [MG_SCRIPT_PUBLISH_RESULTS] = {publish_results, {MG_KEY_RUNS, MG_KEY_RESULTS, END}},
+    [MG_SCRIPT_REFRESH] = {refresh,
                            {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_RUNS, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE,
                             MG_KEY_DONE_BEFORE, MG_KEY_RESULTS, MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_RECLAIM] = {"reclaim", reclaim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
-    [MG_SCRIPT_PROBE] = {"probe",
-                         probe,
+    [MG_SCRIPT_RECLAIM] = {reclaim, {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_WAKE, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, END}},
+    [MG_SCRIPT_PROBE] = {probe,
                          {MG_KEY_DELAYED, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE, MG_KEY_DONE_BEFORE, MG_KEY_DEAD, END}},
-    [MG_SCRIPT_DEPTH] = {"depth", depth, {MG_KEY_DELAYED, MG_KEY_RUNS, END}},
-    [MG_SCRIPT_LIST_DEAD] = {"list_dead", list_dead, {MG_KEY_RUNS, END}},
-    [MG_SCRIPT_LIST_RUNS] = {"list_runs", list_runs, {MG_KEY_RUNS, END}},
-    [MG_SCRIPT_REDRIVE] = {"redrive",
-                           redrive,
+    [MG_SCRIPT_DEPTH] = {depth, {MG_KEY_DELAYED, MG_KEY_RUNS, END}},
+    [MG_SCRIPT_LIST_DEAD] = {list_dead, {MG_KEY_RUNS, END}},
+    [MG_SCRIPT_LIST_RUNS] = {list_runs, {MG_KEY_RUNS, END}},
+    [MG_SCRIPT_REDRIVE] = {redrive,
                            {MG_KEY_ACTIVE, MG_KEY_WAKE, MG_KEY_RUNS, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_DONE, MG_KEY_DONE_BEFORE, MG_KEY_DEAD, MG_KEY_WHY,
                             MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_PURGE_DEAD] = {"purge_dead", purge_dead, {MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
-    [MG_SCRIPT_PURGE_RUN] = {"purge_run",
-                             purge_run,
+    [MG_SCRIPT_PURGE_DEAD] = {purge_dead, {MG_KEY_DEAD, MG_KEY_WHY, MG_KEY_DEAD_ORDER, END}},
+    [MG_SCRIPT_PURGE_RUN] = {purge_run,
                              {MG_KEY_ACTIVE, MG_KEY_DELAYED, MG_KEY_RUNS, MG_KEY_PENDING, MG_KEY_TASKS, MG_KEY_HOLDERS, MG_KEY_LEASES, MG_KEY_DONE,
                               MG_KEY_DONE_BEFORE, MG_KEY_RESULTS, MG_KEY_DEAD, END}},
-    [MG_SCRIPT_BEAT] = {"beat", beat, {MG_KEY_BEATS, MG_KEY_BEAT_ENDS, END}},
-    [MG_SCRIPT_READ_BEATS] = {"read_beats", read_beats, {MG_KEY_BEATS, MG_KEY_BEAT_ENDS, END}},
-    [MG_SCRIPT_CONTROL] = {"control", control, {MG_KEY_CONTROLS, MG_KEY_CONTROL_ENDS, END}},
-    [MG_SCRIPT_READ_CONTROLS] = {"read_controls", read_controls, {MG_KEY_CONTROLS, MG_KEY_CONTROL_ENDS, END}},
-    [MG_SCRIPT_QUARANTINE] = {"quarantine", quarantine, {MG_KEY_QUARANTINE, MG_KEY_WAKE, END}},
+    [MG_SCRIPT_BEAT] = {beat, {MG_KEY_BEATS, MG_KEY_BEAT_ENDS, END}},
+    [MG_SCRIPT_READ_BEATS] = {read_beats, {MG_KEY_BEATS, MG_KEY_BEAT_ENDS, END}},
+    [MG_SCRIPT_CONTROL] = {control, {MG_KEY_CONTROLS, MG_KEY_CONTROL_ENDS, END}},
+    [MG_SCRIPT_READ_CONTROLS] = {read_controls, {MG_KEY_CONTROLS, MG_KEY_CONTROL_ENDS, END}},
+    [MG_SCRIPT_QUARANTINE] = {quarantine, {MG_KEY_QUARANTINE, MG_KEY_WAKE, END}},
 };
 
 static struct {
@@ -490,4 +485,3 @@ bool mg_redis_script_key(mg_redis_script s, size_t i, mg_redis_key *out) {
   return *out != END;
 }
 
-const char *mg_redis_script_name(mg_redis_script s) { return table[s].name; }

@@ -40,6 +40,5 @@ const char *mg_redis_script_text(mg_redis_script s, size_t *len);
 const char *mg_redis_script_sha(mg_redis_script s);
 /* Key i of the script, false past the last. */
 bool mg_redis_script_key(mg_redis_script s, size_t i, mg_redis_key *out);
-const char *mg_redis_script_name(mg_redis_script s);
 
 #endif

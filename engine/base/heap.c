@@ -72,13 +72,6 @@ mg_heap_node *mg_heap_first(const mg_heap *h) {
   return h->count == 0 ? NULL : h->nodes[0];
 }
 
-mg_heap_node *mg_heap_pop(mg_heap *h, mg_ms now) {
-  mg_heap_node *n = mg_heap_first(h);
-  if (n == NULL || n->due > now) return NULL;
-  mg_heap_remove(h, n);
-  return n;
-}
-
 mg_ms mg_heap_next(const mg_heap *h) {
   return h->count == 0 ? MG_NEVER : h->nodes[0]->due;
 }

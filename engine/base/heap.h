@@ -35,8 +35,6 @@ void mg_heap_remove(mg_heap *h, mg_heap_node *n);
 
 /* The earliest, left in its place; NULL when empty. */
 mg_heap_node *mg_heap_first(const mg_heap *h);
-/* Takes the earliest out if it is due by now; NULL otherwise. */
-mg_heap_node *mg_heap_pop(mg_heap *h, mg_ms now);
 /* Earliest due time, or MG_NEVER when empty. */
 mg_ms mg_heap_next(const mg_heap *h);
 static inline bool mg_heap_holds(const mg_heap_node *n) {

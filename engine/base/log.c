@@ -24,16 +24,6 @@ static char *machine_file; /* NULL: stdout */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
-bool mg_log_level_parse(const char *name, mg_log_level *out) {
-  for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
-    if (strcmp(name, level_names[i]) == 0) {
-      *out = (mg_log_level)i;
-      return true;
-    }
-  }
-  return false;
-}
-
 bool mg_log_wants(mg_log_level level) {
   return level < MG_LOG_OFF && (level >= people_level || level >= machine_level);
 }

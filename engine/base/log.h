@@ -70,7 +70,4 @@ bool mg_log_wants(mg_log_level level);
 /* Appends a JSON string as the log writes it, with its quotes: what is no UTF-8 becomes U+FFFD. */
 void mg_log_json_text(mg_buf *out, const char *text);
 
-/* false for an unknown name; "debug", "info", "warn", "error", "off". */
-bool mg_log_level_parse(const char *name, mg_log_level *out);
-
 #endif

@@ -85,21 +85,6 @@ bool mg_options_set_bool(mg_options *o, const char *key, bool value) {
   return put(o, key, (entry){.kind = KIND_BOOL, .truth = value});
 }
 
-mg_options *mg_options_copy(const mg_options *o) {
-  mg_options *copy = mg_options_new();
-  if (copy == NULL) return NULL;
-  for (size_t i = 0; i < o->count; i++) {
-    entry value = o->entries[i];
-    if (value.text != NULL) value.text = strdup(value.text);
-    bool lost = o->entries[i].text != NULL && value.text == NULL;
-    if (lost || !put(copy, o->entries[i].key, value)) {
-      mg_options_free(copy);
-      return NULL;
-    }
-  }
-  return copy;
-}
-
 bool mg_options_has(const mg_options *o, const char *key) {
   return find(o, key) != NULL;
 }

@@ -12,7 +12,6 @@ typedef struct mg_options mg_options;
 
 mg_options *mg_options_new(void); /* NULL where memory ended */
 void mg_options_free(mg_options *o);
-mg_options *mg_options_copy(const mg_options *o);
 
 /* Later settings of a key replace earlier ones. false where memory ended. */
 bool mg_options_set_text(mg_options *o, const char *key, const char *value);

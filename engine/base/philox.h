@@ -90,8 +90,4 @@ static inline int64_t mg_philox_between(mg_philox *p, int64_t low, int64_t high)
   return (int64_t)((uint64_t)low + mg_philox_below(p, range));
 }
 
-/* indices = a permutation of 0 .. count-1: from the last place down, each changes places with one of those up to
- * itself. */
-void mg_philox_shuffle(mg_philox *p, uint32_t *indices, uint32_t count);
-
 #endif

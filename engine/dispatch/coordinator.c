@@ -31,10 +31,7 @@ static void say(mg_coordinator *c, mg_saying kind, mg_coordinator_event *ev, con
   }
   ev->text = text;
   ev->routine = kind == MG_SAY_ROUTINE;
-  if (c->config.log != NULL)
-    c->config.log(c->config.owner, ev);
-  else if (c->config.note != NULL && !ev->routine)
-    c->config.note(c->config.owner, ev->event, text);
+  c->config.log(c->config.owner, ev);
 }
 
 void mg_coord_event(mg_coordinator *c, const char *event, const char *format, ...) {
@@ -56,7 +53,7 @@ void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...
 void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...) {
   mg_coordinator_event ev = {.level = level, .event = event, .fields = fields, .field_count = count};
   va_list ap;
-  if (kind == MG_SAY_ROUTINE && (c->config.log == NULL || !mg_log_wants(level))) return;
+  if (kind == MG_SAY_ROUTINE && !mg_log_wants(level)) return;
   va_start(ap, format);
   say(c, kind, &ev, format, ap);
   va_end(ap);
@@ -337,8 +334,6 @@ void mg_coordinator_stop(mg_coordinator *c) {
   mg_coord_take_back(c);
   end_drain(c, mg_now_ms());
 }
-
-void mg_coordinator_fault(mg_coordinator *c, const char *text) { mg_coord_fault(c, "%s", text); }
 
 void mg_coordinator_free(mg_coordinator *c) {
   if (c == NULL) return;

@@ -46,9 +46,6 @@ typedef struct mg_coordinator_config {
   mg_ms stats_every_ms; /* how often the broker is asked about itself, for metrics; 0: never */
   mg_journal *journal; /* results are settled once they are durable there; NULL: none. Outlives the coordinator */
   uint32_t epoch;      /* of this coordinator, 0 is 1; above 1 the journal is replayed first */
-  /* Events for people and logs: name as in docs/operations/logging.md, text one line. */
-  void (*note)(void *owner, const char *event, const char *text);
-  /* The same with level and fields; takes the place of note where it is set. */
   void (*log)(void *owner, const mg_coordinator_event *ev);
   /* Traces: the id that traced tasks carry (all zero: none), whether one more task is to be traced, and what became of it. */
   uint8_t trace[16];
@@ -62,8 +59,6 @@ typedef struct mg_coordinator_config {
 mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coordinator_config *config, mg_error *e);
 /* SIGINT, SIGTERM: stop dispatching, collect what is in flight up to drain_timeout, then end. */
 void mg_coordinator_stop(mg_coordinator *c);
-/* The checks are at fault, found outside a task (preflight): the run ends invalid. */
-void mg_coordinator_fault(mg_coordinator *c, const char *text);
 void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out);
 void mg_coordinator_read_link(const mg_coordinator *c, mg_link_stats *out);
 /* The verdict over what was counted; call after ended. */

@@ -144,12 +144,6 @@ static void count_labels(mg_coordinator *c, mg_part *part, const mg_result *r) {
   }
 }
 
-uint64_t mg_coord_lost_open(const mg_coordinator *c) {
-  uint64_t n = 0;
-  for (size_t i = 0; i < c->lost_count; i++) n += c->lost[i].count - mg_case_set_within(&c->counted, c->lost[i].first, c->lost[i].count);
-  return n;
-}
-
 static void sample_flaky(mg_coordinator *c, uint64_t first, const mg_result *r) {
   size_t at = 0;
   for (uint32_t i = 0; i < r->count; i++) {

@@ -211,7 +211,6 @@ int mg_coord_label(mg_coordinator *c, mg_slice name); /* its place in label_name
 /* The masks of the result's case i, which is first + i; *at goes past them. */
 mg_first mg_coord_case_of(const mg_result *r, uint64_t first, uint32_t i, size_t *at);
 mg_err mg_coord_recount(mg_coordinator *c, const mg_record *record, mg_error *e);
-uint64_t mg_coord_lost_open(const mg_coordinator *c); /* lost cases no late result has replaced */
 
 /* --- coordinator_watch.c --- */
 void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev);

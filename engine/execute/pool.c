@@ -349,16 +349,8 @@ int mg_pool_executors_up(const mg_pool *p) {
   return up;
 }
 
-int mg_pool_idle(const mg_pool *p) {
-  int idle = 0;
-  for (int i = 0; i < p->config.executors; i++) idle += p->seats[i].state == MG_SEAT_IDLE;
-  return idle;
-}
-
-size_t mg_pool_waiting(const mg_pool *p) { return p->waiting_count; }
 uint32_t mg_pool_restarts(const mg_pool *p) { return p->restarts; }
 bool mg_pool_failing(const mg_pool *p) { return p->failing; }
-double mg_pool_case_ns(const mg_pool *p) { return p->case_ns; }
 
 bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number, mg_role *role) {
   *role = MG_BASELINE;

@@ -49,12 +49,8 @@ void mg_pool_withdraw(mg_pool *p, void (*dropped)(void *owner, void *task_owner)
  * for each, finished for none. */
 void mg_pool_cancel(mg_pool *p, bool (*wanted)(void *owner, void *task_owner, bool begun), void (*dropped)(void *owner, void *task_owner));
 int mg_pool_executors_up(const mg_pool *p);
-int mg_pool_idle(const mg_pool *p);       /* executors without work */
-size_t mg_pool_waiting(const mg_pool *p); /* tasks not begun */
 uint32_t mg_pool_restarts(const mg_pool *p);
 bool mg_pool_failing(const mg_pool *p); /* since `failing`, until an executor gets something done again */
-/* Executor time of a case by what was seen lately, in ns; 0: nothing was seen yet. */
-double mg_pool_case_ns(const mg_pool *p);
 /* Whether task_owner is being run, and at which case and role (the baseline also where the case is still being generated). */
 bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_number, mg_role *role);
 /* Kills every executor that works and their children, gives idle ones a second for teardown, closes handles, then calls closed; the pool is freed.

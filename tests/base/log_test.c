@@ -88,12 +88,6 @@ static void levels_are_kept(void **state) {
   assert_null(strstr(text, "no"));
   assert_non_null(strstr(text, "\"level\":\"warn\",\"event\":\"yes\"}\n"));
   assert_non_null(strstr(text, "\"level\":\"error\",\"event\":\"yes\"}\n"));
-  mg_log_level level;
-  assert_true(mg_log_level_parse("debug", &level));
-  assert_int_equal(level, MG_LOG_DEBUG);
-  assert_true(mg_log_level_parse("off", &level));
-  assert_int_equal(level, MG_LOG_OFF);
-  assert_false(mg_log_level_parse("loud", &level));
 }
 
 static void a_rotated_file_is_opened_again(void **state) {

@@ -77,19 +77,6 @@ static void entries_are_told_in_order(void **state) {
   mg_options_free(o);
 }
 
-static void a_copy_stands_alone(void **state) {
-  (void)state;
-  mg_options *o = filled(), *copy = mg_options_copy(o);
-  assert_non_null(copy);
-  assert_true(mg_options_set_text(o, "backend", "sqs"));
-  assert_string_equal(mg_options_text(copy, "backend", ""), "redis");
-  mg_options_free(o);
-  assert_true(mg_options_int(copy, "connection.port", 0) == 6379);
-  assert_true(mg_options_bool(copy, "compress", false));
-  mg_options_free(copy);
-  mg_options_free(NULL);
-}
-
 static void many_keys(void **state) {
   (void)state;
   mg_options *o = mg_options_new();
@@ -110,7 +97,6 @@ int main(void) {
       cmocka_unit_test(values_are_read_by_their_type),
       cmocka_unit_test(later_settings_replace),
       cmocka_unit_test(entries_are_told_in_order),
-      cmocka_unit_test(a_copy_stands_alone),
       cmocka_unit_test(many_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

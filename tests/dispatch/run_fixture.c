@@ -51,10 +51,10 @@ void fixture_fini(run_fixture *f) {
   mg_options_free(f->options);
 }
 
-static void on_note(void *owner, const char *event, const char *text) {
+static void on_log(void *owner, const mg_coordinator_event *ev) {
   run_fixture *f = owner;
   size_t n = strlen(f->events);
-  (void)snprintf(f->events + n, sizeof f->events - n, "%s: %s\n", event, text);
+  if (!ev->routine) (void)snprintf(f->events + n, sizeof f->events - n, "%s: %s\n", ev->event, ev->text);
 }
 
 static void on_ended(void *owner, const char *failed) {
@@ -112,7 +112,7 @@ void fixture_run(run_fixture *f) {
                                   .keys = f->keys,
                                   .outcomes_path = f->outcomes_path,
                                   .drain_timeout_ms = f->drain_ms,
-                                  .note = on_note,
+                                  .log = on_log,
                                   .ended = on_ended,
                                   .owner = f};
   if (mg_coordinator_start(&f->coordinator, &f->loop, &config, &e) != MG_OK) fail_msg("%s", e.text);
