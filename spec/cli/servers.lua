@@ -52,7 +52,7 @@ function servers.stop_all()
 end
 
 function servers.port()
-  return (sh("python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])'"))
+  return sh("python3 tests/brokers/ports.py")
 end
 
 --- A redis-server in a folder of its own (port: one it had before); gives its process id, its port, and what asks it.

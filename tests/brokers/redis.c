@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,12 +50,24 @@ static void note_running(pid_t pid, bool on) {
   }
 }
 
-static bool accepts(int port) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
-  if (fd >= 0) close(fd);
-  return ok;
+/* Whether it has loaded its data and answers. A server is asked over its unix socket, which it opens last and which no other program can have; a Sentinel has
+ * a port alone. */
+static bool answers(const mg_test_redis *r) {
+  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons((uint16_t)r->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  struct sockaddr_un path = {.sun_family = AF_UNIX};
+  bool sentinel = strcmp(r->program, "redis-sentinel") == 0;
+  char reply[64];
+  ssize_t n = -1;
+  (void)snprintf(path.sun_path, sizeof path.sun_path, "%.107s", r->unix_path);
+  int fd = socket(sentinel ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  int rc = sentinel ? connect(fd, (const struct sockaddr *)&port, sizeof port) : connect(fd, (const struct sockaddr *)&path, sizeof path);
+  if (rc == 0 && send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (poll(&p, 1, 1000) == 1) n = recv(fd, reply, sizeof reply, 0);
+  }
+  close(fd);
+  return n > 0 && (reply[0] == '+' || strncmp(reply, "-NOAUTH", 7) == 0);
 }
 
 static void show_log(const mg_test_redis *r) {
@@ -82,12 +96,13 @@ bool mg_test_redis_again(mg_test_redis *r) {
   r->pid = pid;
   note_running(pid, true);
   for (mg_ms end = mg_now_ms() + READY_MS; mg_now_ms() < end; pause_ms(10)) {
-    if (accepts(r->port)) return true;
+    bool up = answers(r);
     if (waitpid(pid, NULL, WNOHANG) == pid) {
       note_running(pid, false);
       r->pid = 0;
       break;
     }
+    if (up) return true;
   }
   show_log(r);
   mg_test_redis_kill(r);

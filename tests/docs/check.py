@@ -14,27 +14,23 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "brokers"))
+from ports import free_port  # noqa: E402
+
 LIMIT_S = 120
 FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.M | re.S)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
 
 
 class Page:
     def __init__(self, name):
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="mguard-docs-")
-        self.port = free_port()
+        self.port = str(free_port())
         for beside in ("examples", "build"):
             os.symlink(os.path.join(ROOT, beside), os.path.join(self.folder, beside))
         self.env = dict(os.environ, PATH=os.path.join(ROOT, "build") + ":" + os.environ["PATH"], HOME=self.folder, NO_COLOR="1")
