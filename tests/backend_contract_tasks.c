@@ -2,10 +2,11 @@
 #include "tests/backend_contract_env.h"
 
 #include "base/hash.h"
+#include "tests/brokers/brokers.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void a_task_is_fetched_once_and_acked(mg_env *v) {
@@ -182,11 +183,29 @@ static void an_empty_fetch_ends_in_time(mg_env *v) {
   assert_int_equal(batch.count, 0);
 }
 
-static void *write_later(void *fd) {
-  struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-  (void)nanosleep(&pause, NULL);
+/* Until the thread sleeps, as it does inside a call that waits: seen three times in a row. */
+static void until_it_waits(pid_t thread) {
+  char path[64], line[256];
+  int asleep = 0;
+  (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  for (mg_ms end = mg_now_ms() + 10000; asleep < 3 && mg_now_ms() < end; mg_test_pause(5)) {
+    FILE *f = fopen(path, "r");
+    const char *state = f != NULL && fgets(line, sizeof line, f) != NULL ? strrchr(line, ')') : NULL;
+    if (f != NULL) (void)fclose(f);
+    asleep = state != NULL && state[2] == 'S' ? asleep + 1 : 0;
+  }
+}
+
+typedef struct mg_writer {
+  pid_t waits;
+  int fd;
+} mg_writer;
+
+static void *write_later(void *given) {
+  const mg_writer *w = given;
+  until_it_waits(w->waits);
   uint64_t one = 1;
-  ssize_t n = write(*(int *)fd, &one, sizeof one);
+  ssize_t n = write(w->fd, &one, sizeof one);
   (void)n;
   return NULL;
 }
@@ -200,9 +219,10 @@ static void wake_fd_ends_a_wait(mg_env *v) {
     for (int early = 0; early < 2; early++) { /* readable before the call, and only while it waits */
       uint64_t count = 1;
       pthread_t writer;
+      mg_writer later = {gettid(), v->wake_fd};
       if (early == 1) assert_int_equal(write(v->wake_fd, &count, sizeof count), sizeof count);
-      else assert_int_equal(pthread_create(&writer, NULL, write_later, &v->wake_fd), 0);
-      mg_ms start = mg_now_ms(), until = start + 100 + v->c->wake_ms + 20000;
+      else assert_int_equal(pthread_create(&writer, NULL, write_later, &later), 0);
+      mg_ms start = mg_now_ms(), until = start + v->c->wake_ms + 20000;
       mg_fetch how = {.max = 1, .lease_ms = 60000, .until = until};
       mg_err err;
       if (call == 0) err = v->ops->fetch_tasks(worker, &how, &batch, &e);
@@ -212,7 +232,7 @@ static void wake_fd_ends_a_wait(mg_env *v) {
       if (early == 0) (void)pthread_join(writer, NULL);
       mg_ok(err, &e);
       assert_int_equal(batch.count, 0);
-      if (took > 100 + v->c->wake_ms) fail_msg("call %d took %lld ms", call, (long long)took);
+      if (took > v->c->wake_ms) fail_msg("call %d took %lld ms", call, (long long)took);
       assert_int_equal(read(v->wake_fd, &count, sizeof count), sizeof count); /* it was left readable */
     }
   }
@@ -223,13 +243,13 @@ typedef struct later { /* one publish by a thread; the backend is the thread's w
   mg_backend *from;
   mg_err (*call)(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
   uint32_t attempt;
+  pid_t waits;
   mg_err err;
 } later;
 
 static void *publish_later(void *given) {
   later *l = given;
-  struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-  (void)nanosleep(&pause, NULL);
+  until_it_waits(l->waits);
   mg_publish item = {
       .run = l->v->run, .task = "late", .attempt = l->attempt, .body = mg_slice_of("late"), .err = MG_FATAL};
   l->err = l->call(l->from, &item, 1, mg_soon(l->v), NULL);
@@ -245,6 +265,7 @@ static void a_wait_ends_when_something_comes(mg_env *v) {
     bool task = i % 2 == 1;
     later l = {.v = v,
                .attempt = i,
+               .waits = gettid(),
                .from = task ? v->coordinator : v->worker,
                .call = task ? v->ops->publish_tasks : v->ops->publish_results};
     pthread_t publisher;

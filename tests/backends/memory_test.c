@@ -33,9 +33,9 @@ int main(int argc, char **argv) {
       .end = end,
       .lease_ms = 200,
       .quiet_ms = 50,
-      .patience_ms = 10000,
-      .slack_ms = 1000,
-      .wake_ms = 1000,
+      .patience_ms = 30000,
+      .slack_ms = 5000,
+      .wake_ms = 5000,
       .large_bytes = 1 << 20,
       .ordered = true,
   };

@@ -87,9 +87,9 @@ static int run(way *w, int argc, char **argv) {
       .end = end,
       .lease_ms = 300,
       .quiet_ms = 200,
-      .patience_ms = 15000,
-      .slack_ms = 500,
-      .wake_ms = 500,
+      .patience_ms = 30000,
+      .slack_ms = 5000,
+      .wake_ms = 5000,
       .large_bytes = 8u << 20,
       .ordered = true,
   };

@@ -220,7 +220,7 @@ static void an_idle_worker_wakes_at_once(void **state) {
   (void)pthread_join(thread, NULL);
   qsort(waits, 50, sizeof *waits, by_size);
   print_message("             median %.2f ms, worst %.2f ms\n", (double)waits[25] / 1e6, (double)waits[49] / 1e6);
-  assert_true(waits[25] < 20 * 1000000);
+  assert_true(waits[25] < 200 * 1000000); /* were it a poll, half a second and more */
   mg_sides_forget(s.worker, &tasks);
   mg_sides_close(&s);
   mg_test_redis_stop(&r);
@@ -253,16 +253,4 @@ static const struct CMUnitTest tests[] = {
 };
 enum { TESTS = sizeof tests / sizeof tests[0], LIMIT_S = 200 };
 
-static int run_one(int i, void *owner) {
-  (void)owner;
-  return _cmocka_run_group_tests(tests[i].name, &tests[i], 1, NULL, NULL);
-}
-
-int main(int argc, char **argv) {
-  const char *names[TESTS];
-  for (int i = 0; i < TESTS; i++) {
-    names[i] = tests[i].name;
-    if (argc > 1 && strcmp(names[i], argv[1]) == 0) return run_one(i, NULL);
-  }
-  return mg_test_beside("redis:", names, TESTS, run_one, NULL, LIMIT_S);
-}
+int main(int argc, char **argv) { return mg_sides_group("redis:", tests, TESTS, argc > 1 ? argv[1] : NULL, LIMIT_S); }

@@ -12,6 +12,8 @@
 
 enum { MG_TEST_PATH_BYTES = 160 };
 
+void mg_test_pause(int ms);
+
 /* A folder of its own below TMPDIR or /tmp; removed at exit. */
 bool mg_test_folder(char out[MG_TEST_PATH_BYTES]);
 /* A free TCP port; its bus port (+10000) is free too. 0 where there is none. */

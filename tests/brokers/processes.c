@@ -15,7 +15,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+void mg_test_pause(int ms) {
+  struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+  (void)nanosleep(&t, NULL);
+}
 
 enum { MAX_FOLDERS = 64 };
 static char folders[MAX_FOLDERS][MG_TEST_PATH_BYTES];

@@ -12,17 +12,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The scripts in /usr/sbin change the user. */
 #define PROGRAMS "/usr/lib/rabbitmq/bin/"
 enum { READY_MS = 60000, STOP_MS = 20000, CTL_MS = 30000 };
-
-static void pause_ms(int ms) {
-  struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-  (void)nanosleep(&t, NULL);
-}
 
 static bool accepts(int port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -51,7 +45,7 @@ static void end_process(pid_t *pid, int signal_number) {
   (void)kill(*pid, signal_number);
   for (mg_ms end = mg_now_ms() + STOP_MS; waitpid(*pid, NULL, WNOHANG) == 0;) {
     if (mg_now_ms() > end) (void)kill(*pid, SIGKILL);
-    pause_ms(20);
+    mg_test_pause(20);
   }
   *pid = 0;
 }
@@ -71,7 +65,7 @@ bool mg_test_rabbit_again(mg_test_rabbit *r) {
   (void)snprintf(log, sizeof log, "%s/log", r->folder);
   static const char *const argv[] = {PROGRAMS "rabbitmq-server", NULL};
   r->pid = start(log, argv);
-  for (mg_ms end = mg_now_ms() + READY_MS; r->pid > 0 && mg_now_ms() < end; pause_ms(20)) {
+  for (mg_ms end = mg_now_ms() + READY_MS; r->pid > 0 && mg_now_ms() < end; mg_test_pause(20)) {
     if (accepts(r->port) && accepts(r->tls_port)) return true;
     if (waitpid(r->pid, NULL, WNOHANG) == r->pid) r->pid = 0;
   }
@@ -119,7 +113,7 @@ bool mg_test_rabbit_start(mg_test_rabbit *r, const char *config) {
   (void)snprintf(epmd_port, sizeof epmd_port, "%d", epmd);
   const char *argv[] = {"epmd", "-port", epmd_port, "-address", "127.0.0.1", NULL};
   r->epmd = start(path, argv);
-  for (mg_ms end = mg_now_ms() + 5000; !accepts(epmd) && mg_now_ms() < end;) pause_ms(10);
+  for (mg_ms end = mg_now_ms() + 5000; !accepts(epmd) && mg_now_ms() < end;) mg_test_pause(10);
   return mg_test_rabbit_again(r);
 }
 

@@ -14,15 +14,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { READY_MS = 15000, MAX_RUNNING = 32 };
-
-static void pause_ms(int ms) {
-  struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-  (void)nanosleep(&t, NULL);
-}
 
 static pid_t running[MAX_RUNNING];
 static pid_t running_of;
@@ -95,7 +89,7 @@ bool mg_test_redis_again(mg_test_redis *r) {
   if (pid < 0) return false;
   r->pid = pid;
   note_running(pid, true);
-  for (mg_ms end = mg_now_ms() + READY_MS; mg_now_ms() < end; pause_ms(10)) {
+  for (mg_ms end = mg_now_ms() + READY_MS; mg_now_ms() < end; mg_test_pause(10)) {
     bool up = answers(r);
     if (waitpid(pid, NULL, WNOHANG) == pid) {
       note_running(pid, false);
@@ -151,7 +145,7 @@ static void end(mg_test_redis *r, int signal, int wait_ms) {
   if (r->pid <= 0) return;
   (void)kill(r->pid, SIGCONT);
   (void)kill(r->pid, signal);
-  for (mg_ms limit = mg_now_ms() + wait_ms; waitpid(r->pid, NULL, WNOHANG) == 0; pause_ms(5)) {
+  for (mg_ms limit = mg_now_ms() + wait_ms; waitpid(r->pid, NULL, WNOHANG) == 0; mg_test_pause(5)) {
     if (mg_now_ms() >= limit) (void)kill(r->pid, SIGKILL);
   }
   note_running(r->pid, false);
@@ -204,7 +198,7 @@ void mg_test_redis_options(const mg_test_redis *r, mg_options *o) {
 
 static bool wait_for(const mg_test_redis *r, const char *section, const char *text, int times) {
   char out[8000];
-  for (mg_ms limit = mg_now_ms() + READY_MS; mg_now_ms() < limit; pause_ms(50)) {
+  for (mg_ms limit = mg_now_ms() + READY_MS; mg_now_ms() < limit; mg_test_pause(50)) {
     bool ok = section[0] == 'C'   ? mg_test_redis_cli(r, out, sizeof out, "CLUSTER", "INFO", (char *)NULL)
               : section[0] == 'N' ? mg_test_redis_cli(r, out, sizeof out, "CLUSTER", "NODES", (char *)NULL)
                                   : mg_test_redis_cli(r, out, sizeof out, "INFO", section, (char *)NULL);

@@ -1,5 +1,7 @@
 #include "tests/brokers/sides.h"
 
+#include "tests/brokers/brokers.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,18 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { CALL_MS = 5000, PATIENCE_MS = 30000 };
 
 bool mg_test_full(void) {
   const char *check = getenv("MGUARD_CHECK");
   return check != NULL && strcmp(check, "full") == 0;
-}
-
-void mg_test_pause(int ms) {
-  struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-  (void)nanosleep(&t, NULL);
 }
 
 mg_ms mg_sides_soon(void) { return mg_now_ms() + CALL_MS; }
@@ -153,4 +149,21 @@ void mg_sides_go_round(mg_sides *s, void (*hurt)(void *broker), void *broker) {
   assert_int_equal(d.pending + d.in_flight + d.results, 0);
   mg_sides_forget(s->worker, &tasks);
   mg_sides_forget(s->coordinator, &results);
+}
+
+static int run_one(int i, void *owner) {
+  const struct CMUnitTest *tests = owner;
+  return _cmocka_run_group_tests(tests[i].name, &tests[i], 1, NULL, NULL);
+}
+
+int mg_sides_group(const char *title, const struct CMUnitTest *tests, int count, const char *only, int limit_s) {
+  enum { MOST = 32 };
+  const char *titles[MOST];
+  void *owner = (void *)(uintptr_t)tests;
+  if (count > MOST) return count;
+  for (int i = 0; i < count; i++) {
+    titles[i] = tests[i].name;
+    if (only != NULL && strcmp(titles[i], only) == 0) return run_one(i, owner);
+  }
+  return mg_test_beside(title, titles, count, run_one, owner, limit_s);
 }

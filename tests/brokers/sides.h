@@ -5,6 +5,8 @@
 
 #include "dispatch/backend.h"
 
+struct CMUnitTest;
+
 enum { MG_SIDES_MOST = 2000 };
 
 typedef struct mg_sides {
@@ -14,7 +16,6 @@ typedef struct mg_sides {
 } mg_sides;
 
 bool mg_test_full(void); /* MGUARD_CHECK is "full" */
-void mg_test_pause(int ms);
 mg_ms mg_sides_soon(void); /* the deadline of a call */
 
 mg_backend *mg_sides_open_one(const mg_backend_ops *ops, mg_options *o, const char *identity, const char *run);
@@ -42,5 +43,8 @@ mg_depth mg_sides_depth(mg_backend *b);
 
 /* Tasks go round while `hurt` does something to the broker: what was published before and after comes, is settled, and nothing is left. */
 void mg_sides_go_round(mg_sides *s, void (*hurt)(void *broker), void *broker);
+
+/* Runs each test in a process of its own beside the others, or the one of this name here. What main is to return. */
+int mg_sides_group(const char *title, const struct CMUnitTest *tests, int count, const char *only, int limit_s);
 
 #endif

@@ -1,10 +1,11 @@
 #include "tests/dispatch/fake_worker.h"
 
+#include "tests/brokers/brokers.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define OPS (&mg_memory_backend)
 
@@ -39,11 +40,6 @@ void fake_outcome(uint64_t c, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_
     out[1] = MG_FAIL;
     masks[1] |= 1 << 2;
   }
-}
-
-static void nap(mg_ms ms) {
-  struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-  (void)nanosleep(&t, NULL);
 }
 
 static void beat_of(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, mg_role role, bool leaving) {
@@ -181,15 +177,15 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
     return false;
   case FAKE_LATE:
     beat(f, t, true, at, false);
-    nap(w->slow_ms);
+    mg_test_pause((int)w->late_ms);
     beat(f, NULL, false, 0, false);
     break;
   case FAKE_SLOW:
-    for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end;) {
+    for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end && !atomic_load(&f->stop) && !run_is_over(f, t->run);) {
       beat(f, t, true, at, false);
       s.ms = w->lease_ms;
       (void)OPS->extend(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
-      nap(w->beat_ms);
+      mg_test_pause((int)w->beat_ms);
     }
     break;
   case FAKE_REFUSE:
@@ -243,7 +239,7 @@ static void *work(void *arg) {
       mg_task t;
       if (mg_frame_open(&f->codec, batch.items[i].body, &scratch, &body, &fault, NULL) == MG_OK && mg_task_decode(&t, body, NULL) == MG_OK) {
         alive = one_task(f, &t, batch.items[i].lease);
-        if (w->pace_ms > 0) nap(w->pace_ms);
+        if (w->pace_ms > 0) mg_test_pause((int)w->pace_ms);
       }
       mg_buf_fini(&scratch);
     }

@@ -16,7 +16,7 @@ typedef enum fake_deed {
   FAKE_VANISH_IDLE,  /* the same, and the last beat says that it was not begun */
   FAKE_TWICE,        /* publishes the result twice */
   FAKE_DIFFERENT,    /* the same, the second one with another outcome */
-  FAKE_LATE,         /* lets the lease end, stays silent meanwhile, then answers */
+  FAKE_LATE,         /* lets the lease end, stays silent for late_ms, then answers */
   FAKE_PARTIAL,      /* answers half of the cases */
   FAKE_HALF_AND_ALL, /* the same, then all of them */
   FAKE_DROP,         /* acks without a result */
@@ -25,7 +25,7 @@ typedef enum fake_deed {
   FAKE_LIE,     /* publishes outcomes no executor gives, then answers */
   FAKE_BURY,    /* puts the task among the dead letters */
   FAKE_FAULT,
-  FAKE_SLOW /* takes slow_ms */
+  FAKE_SLOW /* takes slow_ms, or until the run is over */
 } fake_deed;
 
 typedef struct fake_worker fake_worker;
@@ -44,7 +44,8 @@ typedef struct fake_world { /* shared by the workers of one test */
   /* Changes an outcome on its way (repeat says which kind of task); NULL: none. */
   void (*outcome)(void *owner, uint64_t case_number, bool repeat, mg_outcome out[MG_ROLES], mg_clause_mask masks[MG_ROLES]);
   void *owner;
-  mg_ms lease_ms, beat_ms, slow_ms;
+  mg_ms lease_ms, beat_ms;
+  mg_ms late_ms, slow_ms; /* of FAKE_LATE and FAKE_SLOW */
   size_t hold;      /* fetches so many at a time, and runs one after the other; 0: one */
   mg_ms pace_ms;    /* rests so long after each task */
   uint32_t busy_us; /* executor time it claims for a case */

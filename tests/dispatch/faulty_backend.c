@@ -1,6 +1,7 @@
 #include "tests/dispatch/faulty_backend.h"
 
-#include <time.h>
+#include "tests/brokers/brokers.h"
+
 
 #define REAL (&mg_memory_backend)
 
@@ -87,8 +88,7 @@ static mg_err ack_results(mg_backend *b, mg_settle *i, size_t n, mg_ms until, mg
 
 static void hang(void) {
   int ms = atomic_exchange(&faulty.hang_ms, 0);
-  struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-  if (ms > 0) (void)nanosleep(&t, NULL);
+  if (ms > 0) mg_test_pause(ms);
 }
 
 static mg_err fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e) {

@@ -35,7 +35,7 @@ void fixture_init(run_fixture *f, uint64_t cases) {
   mg_options_set_real(f->options, "heartbeat_interval", 0.1);
   mg_options_set_real(f->options, "heartbeat_check_interval", 0.05);
   f->world =
-      (fake_world){.broker = mg_memory_broker_new(), .has_baseline = true, .cases = cases, .lease_ms = 5000, .beat_ms = 40, .slow_ms = 300, .busy_us = 10000};
+      (fake_world){.broker = mg_memory_broker_new(), .has_baseline = true, .cases = cases, .lease_ms = 5000, .beat_ms = 40, .late_ms = 300, .slow_ms = 300, .busy_us = 10000};
   f->world.runs = calloc(cases, sizeof *f->world.runs);
   f->world.repeats = calloc(cases, sizeof *f->world.repeats);
   f->backend = &mg_memory_backend;

@@ -1,5 +1,7 @@
 #include "tests/execute/fake_executor.h"
 
+#include "tests/brokers/brokers.h"
+
 #include "base/buf.h"
 #include "execute/slot.h"
 #include "wire/message.h"
@@ -12,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static mg_slot *slot;
@@ -108,11 +109,6 @@ static void put_record(int kind, uint32_t index, const char *format, ...) {
   put(bytes, n);
 }
 
-static void nap_ms(long ms) {
-  struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
-  (void)nanosleep(&t, NULL);
-}
-
 static const char *order_for(const char *orders, uint64_t case_number, char phase, char *action, size_t size) {
   char want[64];
   int n = snprintf(want, sizeof want, "@%llu:%c", (unsigned long long)case_number, phase);
@@ -138,13 +134,13 @@ static bool obey(const char *orders, uint64_t case_number, uint32_t index, char 
   if (strcmp(action, "segv") == 0) die_by(SIGSEGV);
   if (strcmp(action, "kill") == 0) die_by(SIGKILL);
   if (strcmp(action, "exit") == 0) _exit(7);
-  if (strcmp(action, "slow") == 0) nap_ms(20);
-  if (strcmp(action, "long") == 0) nap_ms(1000);
+  if (strcmp(action, "slow") == 0) mg_test_pause(20);
+  if (strcmp(action, "long") == 0) mg_test_pause(1000);
   if (strcmp(action, "hang") == 0 || (strcmp(action, "once") == 0 && mark("once", case_number))) {
-    for (;;) nap_ms(10000);
+    for (;;) mg_test_pause(10000);
   }
   if (strcmp(action, "loop") == 0) {
-    while (told == 0) nap_ms(1);
+    while (told == 0) mg_test_pause(1);
     return true;
   }
   if (strcmp(action, "orphan") == 0) {
@@ -157,7 +153,7 @@ static bool obey(const char *orders, uint64_t case_number, uint32_t index, char 
   }
   if (strcmp(action, "silent") == 0) {
     (void)close(sock);
-    for (;;) nap_ms(10000);
+    for (;;) mg_test_pause(10000);
   }
   if (strcmp(action, "junk") == 0) put("\xc1\xc1\xc1", 3);
   if (strcmp(action, "fault") == 0) {
@@ -250,11 +246,11 @@ static void start(const char *script) {
   uint8_t ready[36] = {1, 2, 3};
   const char *text = "fake.lua:1: syntax error";
   enter(MG_PHASE_LOAD);
-  if (strcmp(script, "slow") == 0) nap_ms(100);
+  if (strcmp(script, "slow") == 0) mg_test_pause(100);
   if (strcmp(script, "segv") == 0) die_by(SIGSEGV);
   if (strcmp(script, "fragile") == 0 && !mark("start", 0)) _exit(9);
   if (strcmp(script, "twice") == 0) ready[4] = mark("twice", 0) ? 1 : 2;
-  while (strcmp(script, "hang") == 0) nap_ms(1000);
+  while (strcmp(script, "hang") == 0) mg_test_pause(1000);
   if (strcmp(script, "fault") == 0) {
     send_frame(MG_FRAME_FAULT, text, (uint32_t)strlen(text));
     _exit(4);

@@ -371,7 +371,7 @@ static void stops_on_the_signal(void **state) {
   mg_ms start = mg_now_ms();
   alarm_in_ms(50);
   expect_failure(c, "hang", MG_TIMEOUT, "no answer in time");
-  assert_true(mg_now_ms() - start < 5000);
+  assert_true(mg_now_ms() - start < 20000);
   assert_int_equal(stop, 1);
   expect_failure(c, "count", MG_TIMEOUT, "no answer in time"); /* still asked to stop */
   stop = 0;
