@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +22,14 @@ static _Atomic mg_log_level machine_level = MG_LOG_OFF;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int machine_fd = STDOUT_FILENO;
 static char *machine_file; /* NULL: stdout */
+
+/* What was said lately, so that it is not said again at once. Few different things repeat at a time: the oldest entry makes room. */
+enum { REPEAT_MS = 1000, REPEATS = 64 };
+typedef struct repeat {
+  uint64_t what; /* hash of level, event and text; 0: free */
+  mg_log_limit limit;
+} repeat;
+static repeat repeats[REPEATS];
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -224,40 +233,60 @@ static void emit(mg_log_level level, const char *event, const mg_log_field *fiel
   mg_buf_fini(&line);
 }
 
-static void log_args(mg_log_limit *limit, mg_ms every_ms, mg_log_level level, const char *event,
+/* With the lock held: may it be said now? suppressed counts those since the last that was. */
+static bool passes(mg_log_limit *limit, mg_ms every_ms, uint64_t *suppressed) {
+  mg_ms now = mg_now_ms();
+  if (now < limit->next) {
+    limit->suppressed++;
+    return false;
+  }
+  *suppressed = limit->suppressed;
+  *limit = (mg_log_limit){.next = now + every_ms};
+  return true;
+}
+
+static mg_log_limit *limit_of(mg_log_level level, const char *event, const char *text) {
+  uint64_t low, of_event, high;
+  mg_xxh3_128(event, strlen(event), &of_event, &high);
+  mg_xxh3_128(text, strlen(text), &low, &high);
+  uint64_t what = (low ^ of_event * (31 + 2 * (uint64_t)level)) | 1;
+  repeat *oldest = &repeats[0];
+  for (size_t i = 0; i < REPEATS; i++) {
+    if (repeats[i].what == what) return &repeats[i].limit;
+    if (repeats[i].limit.next < oldest->limit.next) oldest = &repeats[i];
+  }
+  *oldest = (repeat){.what = what};
+  return &oldest->limit;
+}
+
+static bool log_args(mg_log_limit *limit, mg_ms every_ms, mg_log_level level, const char *event,
                      const mg_log_field *fields, size_t count, const char *format, va_list ap) {
-  if (!mg_log_wants(level)) return;
+  bool wanted = mg_log_wants(level), repeats_count = limit == NULL && level >= MG_LOG_WARN;
+  if (!wanted && !repeats_count) return true;
   char text[1024];
   (void)vsnprintf(text, sizeof text, format, ap);
   uint64_t suppressed = 0;
   bool pass = true;
   (void)pthread_mutex_lock(&lock);
-  if (limit != NULL) {
-    mg_ms now = mg_now_ms();
-    pass = now >= limit->next;
-    if (pass) {
-      suppressed = limit->suppressed;
-      limit->suppressed = 0;
-      limit->next = now + every_ms;
-    } else {
-      limit->suppressed++;
-    }
-  }
-  if (pass) emit(level, event, fields, count, suppressed, text);
+  if (limit != NULL) pass = passes(limit, every_ms, &suppressed);
+  if (repeats_count) pass = passes(limit_of(level, event, text), REPEAT_MS, &suppressed);
+  if (pass && wanted) emit(level, event, fields, count, suppressed, text);
   (void)pthread_mutex_unlock(&lock);
+  return pass;
 }
 
-void mg_log(mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...) {
+bool mg_log(mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...) {
   va_list ap;
   va_start(ap, format);
-  log_args(NULL, 0, level, event, fields, count, format, ap);
+  bool said = log_args(NULL, 0, level, event, fields, count, format, ap);
   va_end(ap);
+  return said;
 }
 
 void mg_log_rarely(mg_log_limit *limit, mg_ms every_ms, mg_log_level level, const char *event,
                    const mg_log_field *fields, size_t count, const char *format, ...) {
   va_list ap;
   va_start(ap, format);
-  log_args(limit, every_ms, level, event, fields, count, format, ap);
+  (void)log_args(limit, every_ms, level, event, fields, count, format, ap);
   va_end(ap);
 }

@@ -50,8 +50,9 @@ typedef struct mg_log_field {
 #define MG_NO_FIELDS NULL, 0
 
 /* mg_log(MG_LOG_WARN, "queue_requeued", MG_FIELDS(MG_LT("task_id", id)), "task %s goes to another worker", id); event
- * is [a-z_]+. */
-void mg_log(mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...)
+ * is [a-z_]+. A warning or an error that says what was said within the last second, event and text, is held back: false; the next one
+ * that passes has a field "suppressed" of how many were. */
+bool mg_log(mg_log_level level, const char *event, const mg_log_field *fields, size_t count, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* Events that may repeat often: one each every_ms passes, with a field "suppressed" of those since the last. One limit

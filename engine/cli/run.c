@@ -1,4 +1,5 @@
 /* run.c - `mguard run PLAN`: one evaluation from plan to verdict. */
+#include "base/hash.h"
 #include "base/ident.h"
 #include "base/log.h"
 #include "cli/args.h"
@@ -74,6 +75,7 @@ typedef struct evaluation {
   mg_args args;
   mg_slice overrides;
   mg_recording recording;
+  char trace_id[2 * MG_TRACE_BYTES + 1]; /* "": no traces */
   const mg_backend_ops *backend;
   void *broker; /* of this process, with the memory backend */
   mg_keyring *keys;
@@ -117,18 +119,18 @@ static void finish(evaluation *v) {
 
 static void on_note(void *owner, const char *event, const char *text) {
   evaluation *v = owner;
-  mg_progress_say(v->progress, text);
-  mg_log(MG_LOG_WARN, event, MG_FIELDS(MG_LT("run_id", v->recording.run)), "%s", text);
+  const mg_log_field fields[] = {MG_LT("run_id", v->recording.run), MG_LT("trace_id", v->trace_id)};
+  if (mg_log(MG_LOG_WARN, event, fields, v->trace_id[0] != '\0' ? 2 : 1, "%s", text)) mg_progress_say(v->progress, text);
 }
 
 static void on_log(void *owner, const mg_coordinator_event *ev) {
   evaluation *v = owner;
-  mg_log_field fields[16] = {MG_LT("run_id", v->recording.run)};
-  size_t count = ev->field_count < 15 ? ev->field_count : 15;
-  if (count > 0) memcpy(fields + 1, ev->fields, count * sizeof *fields);
-  if (!ev->routine) mg_progress_say(v->progress, ev->text);
+  mg_log_field fields[16] = {MG_LT("run_id", v->recording.run), MG_LT("trace_id", v->trace_id)};
+  size_t own = v->trace_id[0] != '\0' ? 2 : 1, count = ev->field_count < 14 ? ev->field_count : 14;
+  if (count > 0) memcpy(fields + own, ev->fields, count * sizeof *fields);
   mg_telling_event(v->telling, ev);
-  mg_log(ev->level, ev->event, fields, count + 1, "%s", ev->text);
+  bool said = mg_log(ev->level, ev->event, fields, count + own, "%s", ev->text);
+  if (said && !ev->routine) mg_progress_say(v->progress, ev->text);
 }
 
 static void on_ended(void *owner, const char *failed) {
@@ -161,6 +163,7 @@ static void start_coordinator(evaluation *v) {
   mg_trace *trace = mg_telling_trace(v->telling);
   if (trace != NULL) {
     memcpy(config.trace, mg_trace_id(trace), sizeof config.trace);
+    mg_hex(config.trace, sizeof config.trace, v->trace_id);
     config.trace_task = on_trace_task;
     config.traced = on_traced;
   }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP_MS = 1000, RATE_EVERY_MS = 250, TICK_MIN_MS = 5, TICK_MAX_MS = 100, BROKER_PATIENCE_S = 300, NO_WORKER_S = 600, POLL_MS = 1000 };
+enum { GAP_MS = 1000, RATE_EVERY_MS = 250, TICK_MIN_MS = 5, TICK_MAX_MS = 100, BROKER_PATIENCE_S = 300, NO_WORKER_S = 600, POLL_MS = 1000, DROPS_PER_S = 10 };
 
 bool mg_coord_live(const mg_coordinator *c) { return c->phase < MG_PHASE_CLOSING; }
 
@@ -59,6 +59,16 @@ void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const c
   va_end(ap);
 }
 
+bool mg_coord_bad(mg_coordinator *c) {
+  mg_ms now = mg_now_ms();
+  c->bad_messages++;
+  if (now - c->dropped_ms >= 1000) {
+    c->dropped_ms = now;
+    c->dropped = 0;
+  }
+  return c->dropped++ < DROPS_PER_S;
+}
+
 /* --- what the link tells --- */
 
 static void on_connected(mg_coordinator *c, const char *what) {
@@ -84,8 +94,7 @@ static void on_event(void *owner, const mg_link_event *ev) {
     break;
   case MG_EV_FAILED: mg_coord_fail(c, ev->text); break;
   case MG_EV_BAD_MESSAGE:
-    c->bad_messages++;
-    mg_coord_event(c, "message_dropped", "%s", ev->text);
+    if (mg_coord_bad(c)) mg_coord_event(c, "message_dropped", "%s", ev->text);
     break;
   case MG_EV_TROUBLE: mg_coord_note(c, "broker_refused", "the broker refused a call, which is repeated: %s", ev->text); break;
   case MG_EV_RESULT: mg_coord_result(c, ev->token, ev->body); break;

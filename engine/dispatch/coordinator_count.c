@@ -286,9 +286,10 @@ static void take(mg_coordinator *c, const mg_result *r) {
   c->arriving_seq = bad != NULL ? 0 : seq;
   if (e != NULL && r->count > e->count) bad = "more cases than its task has";
   if (bad != NULL) {
-    c->bad_messages++;
-    mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "result_dropped", MG_FIELDS(MG_LT("worker_id", r->worker), MG_LT("reason", bad)),
-                 "a result of worker %s was dropped: it names %s", r->worker, bad);
+    if (mg_coord_bad(c)) {
+      mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "result_dropped", MG_FIELDS(MG_LT("worker_id", r->worker), MG_LT("reason", bad)),
+                   "a result of worker %s was dropped: it names %s", r->worker, bad);
+    }
     return;
   }
   if (r->refused.len > 0) {
@@ -337,8 +338,7 @@ void mg_coord_result(mg_coordinator *c, uint64_t token, mg_slice body) {
     c->arriving = body;
     if (mg_result_decode(&r, body, &e) == MG_OK) {
       take(c, &r);
-    } else {
-      c->bad_messages++;
+    } else if (mg_coord_bad(c)) {
       mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "result_dropped", MG_FIELDS(MG_LT("worker_id", NULL), MG_LT("reason", e.text)), "a result was dropped: %s",
                    e.text);
     }

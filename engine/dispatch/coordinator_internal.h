@@ -120,6 +120,8 @@ struct mg_coordinator {
   uint64_t repeated_cases;
   char *label_names[MG_MAX_LABELS];
   int label_count;
+  mg_ms dropped_ms; /* the second whose dropped messages are told, and how many were */
+  uint32_t dropped;
   char *notes[MG_NOTES_MAX];
   size_t note_count;
   char *fault, *no_worker, *failed;
@@ -164,6 +166,8 @@ void mg_coord_log(mg_coordinator *c, mg_saying kind, mg_log_level level, const c
     __attribute__((format(printf, 7, 8)));
 /* A sentence for the report too, each once. */
 void mg_coord_note(mg_coordinator *c, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One more message that is of no use: counts it; may it be told? They may come in any number. */
+bool mg_coord_bad(mg_coordinator *c);
 bool mg_coord_live(const mg_coordinator *c); /* does anything count still? */
 /* What is out under this name, or NULL. */
 mg_entry_out *mg_coord_entry(const mg_coordinator *c, uint32_t epoch, uint64_t seq);

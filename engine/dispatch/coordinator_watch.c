@@ -50,8 +50,7 @@ void mg_coord_beat(mg_coordinator *c, const mg_link_event *ev) {
   int worker = -1;
   if (!mg_coord_live(c)) return;
   if (mg_beat_decode(&beat, ev->body, &e) != MG_OK) {
-    c->bad_messages++;
-    mg_coord_event(c, "beat_dropped", "a beat was dropped: %s", e.text);
+    if (mg_coord_bad(c)) mg_coord_event(c, "beat_dropped", "a beat was dropped: %s", e.text);
     mg_beat_fini(&beat);
     return;
   }

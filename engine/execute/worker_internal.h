@@ -97,6 +97,8 @@ struct mg_worker {
 };
 
 /* --- worker_trace.c --- */
+enum { MG_TRACE_TEXT_BYTES = 33 };
+const char *mg_worker_trace_id(const mg_kept *k, char out[MG_TRACE_TEXT_BYTES]); /* for the log; NULL where the task is not traced */
 void mg_worker_trace_taken(mg_kept *k, const mg_task *t);
 void mg_worker_trace_finished(mg_worker *w, mg_kept *k, const mg_result *r);
 void mg_worker_trace_settled(mg_worker *w, const mg_kept *k, mg_err err);

@@ -110,13 +110,15 @@ static void send_result(mg_worker *w, mg_kept *k, const mg_result *r, bool ack, 
 
 /* r says why. The run is left alone for a while, which grows while it stays unable. */
 static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
+  char trace[MG_TRACE_TEXT_BYTES];
   w->stats.refused++;
   mg_ms delay = mg_run_refuse(mg_run_remember(&w->runs, k->run), mg_now_ms());
   memcpy(r->worker, w->name, sizeof r->worker);
   memcpy(r->worker_fingerprint, w->fingerprint, sizeof r->worker_fingerprint);
   mg_log(MG_LOG_WARN, "task_refused",
-         MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("task_id", k->id), MG_LI("retry_ms", delay)), "task %s of run %s: %.*s", k->id,
-         k->run, (int)r->refused.len, (const char *)r->refused.data);
+         MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("trace_id", mg_worker_trace_id(k, trace)), MG_LT("task_id", k->id),
+                   MG_LI("retry_ms", delay)),
+         "task %s of run %s: %.*s", k->id, k->run, (int)r->refused.len, (const char *)r->refused.data);
   bool skips = (w->config.backend->capabilities & MG_CAP_SKIP_RUNS) != 0;
   mg_link_skip_run(w->link, k->run, delay);
   /* A worker that can run it need not wait. Where this one cannot leave the run alone by itself it stops fetching: it would take the next task of the
@@ -166,7 +168,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   k->last_case = t.first;
   memcpy(k->run, t.run, sizeof k->run);
   memcpy(k->id, t.id, sizeof k->id);
-  if (w->config.trace != NULL) mg_worker_trace_taken(k, &t);
+  mg_worker_trace_taken(k, &t);
   mg_run_memory *m = mg_run_remember(&w->runs, t.run);
   if (mg_run_is_over(m, t.epoch)) {
     acknowledge(w, k);
@@ -175,7 +177,9 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   } else if (memcmp(t.fingerprint, w->fingerprint, sizeof t.fingerprint) != 0) {
     refuse_files(w, k, &t);
   } else if (mg_pool_submit(w->pool, &t, with_limits(w, &t, ev->body), k, &e) != MG_OK) {
-    mg_log(MG_LOG_WARN, "task_refused", MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("task_id", k->id)), "%s", e.text);
+    char trace[MG_TRACE_TEXT_BYTES];
+    mg_log(MG_LOG_WARN, "task_refused",
+           MG_FIELDS(MG_LT("worker_id", w->name), MG_LT("run_id", k->run), MG_LT("trace_id", mg_worker_trace_id(k, trace)), MG_LT("task_id", k->id)), "%s", e.text);
     if (e.code == MG_ARG) {
       w->stats.dead_lettered++;
       (void)mg_link_dead_letter(w->link, k->token, e.text);

@@ -1,9 +1,16 @@
 /* Spans of what this worker does with a task: wait until an executor takes it, execute, settle with the broker. */
 #include "execute/worker_internal.h"
 
+#include "base/hash.h"
 #include "observe/trace.h"
 
 #include <string.h>
+
+const char *mg_worker_trace_id(const mg_kept *k, char out[MG_TRACE_TEXT_BYTES]) {
+  if (!mg_trace_is_set(k->trace)) return NULL;
+  mg_hex(k->trace, sizeof k->trace, out);
+  return out;
+}
 
 void mg_worker_trace_taken(mg_kept *k, const mg_task *t) {
   if (!mg_trace_is_set(t->trace)) return;

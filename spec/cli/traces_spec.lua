@@ -108,6 +108,15 @@ describe("traces", function()
     local told = read(to)
     assert.are.same({ run = 1 }, told.names)
     assert.are.equal("0af7651916cd43dd8448eb211c80319c", told.traces[1])
+    local traced = 0
+    for line in support.read(dir .. "/run.log"):gmatch "[^\n]+" do
+      local o = assert(core.json_decode(line), line)
+      if o.trace_id then
+        assert.are.equal(told.traces[1], o.trace_id)
+        traced = traced + (o.event == "run_eval_start" and 1 or 0) + (o.event == "run_eval_complete" and 1 or 0)
+      end
+    end
+    assert.are.equal(2, traced) -- of this run alone
     assert.are.equal("b7ad6b7169203331", told.runs[1].parent)
     assert.are.equal("mine", told.runs[1].resource["service.name"])
   end)

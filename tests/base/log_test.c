@@ -134,6 +134,29 @@ static void repeats_are_counted_not_written(void **state) {
   assert_non_null(strstr(text, "\"event\":\"again\",\"suppressed\":4}\n"));
 }
 
+static void an_error_that_repeats_is_said_once_a_second(void **state) {
+  (void)state;
+  char wanted[80];
+  open_machines(MG_LOG_INFO);
+  int said = 0, round = 0;
+  for (mg_ms end = mg_now_ms() + 900; mg_now_ms() < end; round++) said += mg_log(MG_LOG_ERROR, "no", MG_FIELDS(MG_LI("i", round)), "out of %s", "memory");
+  assert_in_range(said, 1, 2); /* two where this machine stood still meanwhile */
+  assert_true(mg_log(MG_LOG_WARN, "other", MG_NO_FIELDS, "out of memory")); /* another event */
+  assert_true(mg_log(MG_LOG_ERROR, "no", MG_NO_FIELDS, "out of disk")); /* another text */
+  for (int i = 0; i < 3; i++) assert_true(mg_log(MG_LOG_INFO, "fine", MG_NO_FIELDS, "the same")); /* no error */
+  int held = round - said;
+  for (mg_ms end = mg_now_ms() + 20000; !mg_log(MG_LOG_ERROR, "no", MG_NO_FIELDS, "out of memory") && mg_now_ms() < end;) held++;
+  const char *text = read_file(path), *last = strstr(text, "\"suppressed\"");
+  assert_non_null(last);
+  for (const char *next = last; (next = strstr(next + 1, "\"suppressed\"")) != NULL;) last = next;
+  if (said == 1) {
+    (void)snprintf(wanted, sizeof wanted, "\"suppressed\":%d}\n", held);
+    assert_string_equal(last, wanted);
+  }
+  /* More different ones than are remembered: all are said, and none is mistaken for another. */
+  for (int i = 0; i < 1000; i++) assert_true(mg_log(MG_LOG_WARN, "no", MG_NO_FIELDS, "task %d", i));
+}
+
 static void people_read_one_safe_line(void **state) {
   (void)state;
   int ends[2], kept = dup(STDERR_FILENO);
@@ -191,6 +214,7 @@ int main(void) {
       TEST(a_rotated_file_is_opened_again),
       TEST(a_file_that_cannot_be_opened_is_named),
       TEST(repeats_are_counted_not_written),
+      TEST(an_error_that_repeats_is_said_once_a_second),
       TEST(people_read_one_safe_line),
       TEST(lines_of_threads_do_not_mix),
   };
