@@ -27,8 +27,9 @@ typedef enum run_metric {
   BATCH,
   WORKERS_LOST,
   WORKERS_RECOVERED,
-  JOURNAL_CASES,
+  JOURNAL_WAITING,
   JOURNAL_SECONDS,
+  JOURNAL_COMMIT,
   CASES,
   TASK_SECONDS,
   CASE_SECONDS,
@@ -62,8 +63,9 @@ static const mg_metric_info run_metrics[RUN_METRICS] = {
     [BATCH] = {MG_GAUGE, "metamorphic_queue_batch_cases", "Cases of a task in mid-run.", {NULL}, 1},
     [WORKERS_LOST] = {MG_COUNTER, "metamorphic_queue_workers_lost_total", "How often a worker fell silent and counted as lost.", {NULL}, 1},
     [WORKERS_RECOVERED] = {MG_COUNTER, "metamorphic_queue_workers_recovered_total", "How often a lost or quarantined worker came back.", {NULL}, 1},
-    [JOURNAL_CASES] = {MG_GAUGE, "metamorphic_queue_journal_waiting_results", "Results that came and are not in the journal yet.", {NULL}, 1},
+    [JOURNAL_WAITING] = {MG_GAUGE, "metamorphic_queue_journal_waiting_records", "Records for the journal that are not on disk yet.", {NULL}, 1},
     [JOURNAL_SECONDS] = {MG_GAUGE, "metamorphic_queue_journal_lag_seconds", "How long the oldest of them has waited; 0 where none does.", {NULL}, 1},
+    [JOURNAL_COMMIT] = {MG_GAUGE, "metamorphic_queue_journal_commit_seconds", "What the journal's last commit took.", {NULL}, 1},
     [CASES] = {MG_COUNTER, "metamorphic_cases_total", "Cases counted, by role and outcome.", {"role", "status"}, 2 * MG_OUTCOMES},
     [TASK_SECONDS] = {MG_HISTOGRAM, "metamorphic_queue_task_duration_seconds", "From the publishing of a task to its result.", {NULL}, 1},
     [CASE_SECONDS] = {MG_HISTOGRAM, "metamorphic_case_duration_seconds", "Executor time of a case, both roles: the mean over its task.", {NULL}, 1},
@@ -119,8 +121,9 @@ void mg_monitor_fill_run(mg_monitor *m, const mg_run_state *s) {
       [BATCH] = batch,
       [WORKERS_LOST] = (double)s->workers_lost,
       [WORKERS_RECOVERED] = (double)s->workers_recovered,
-      [JOURNAL_CASES] = (double)s->journal_waiting,
+      [JOURNAL_WAITING] = (double)s->journal_waiting,
       [JOURNAL_SECONDS] = s->journal_oldest_ms > 0 ? mg_monitor_seconds(s->now_ms - s->journal_oldest_ms) : 0,
+      [JOURNAL_COMMIT] = s->journal_commit_seconds,
   };
   for (int i = 0; i < RUN_METRICS; i++) {
     if (run_metrics[i].labels[0] == NULL && run_metrics[i].kind != MG_HISTOGRAM && i != TIMEOUTS) mg_metric_set(handles[i], values[i]);

@@ -205,6 +205,13 @@ void mg_coordinator_read(const mg_coordinator *c, mg_run_state *out) {
                         .connected = c->connected,
                         .notes = (const char *const *)c->notes,
                         .note_count = c->note_count};
+  if (c->journal != NULL) {
+    mg_journal_lag lag;
+    mg_journal_lag_of(c->journal, &lag);
+    out->journal_waiting = lag.unwritten_records;
+    out->journal_oldest_ms = lag.oldest_ms;
+    out->journal_commit_seconds = lag.last_commit_seconds;
+  }
   for (int i = 0; i < c->label_count; i++) {
     if (c->total.labels[i] > 0) out->labels[out->label_count++] = (mg_label_count){c->label_names[i], c->total.labels[i]};
   }

@@ -23,6 +23,7 @@ struct mg_journal {
   mg_buf waiting; /* put and not yet taken */
   uint64_t waiting_records, waiting_cases;
   mg_ms oldest_ms; /* when the first of them was put */
+  mg_ms taken_ms;  /* when the first of those was put that are being written; 0: none are */
   bool hurry, stopping, ended;
   mg_error error;
   char *given_up;
@@ -99,6 +100,7 @@ static bool commit(mg_journal *j, const mg_buf *row, uint64_t records, uint64_t 
     j->lag.written_records += records;
     j->lag.written_bytes += row->len;
     atomic_store(&j->durable, taken);
+    j->taken_ms = 0;
   } else {
     j->error = e;
     atomic_store(&j->failed, true);
@@ -128,6 +130,7 @@ static void *writer(void *data) {
       j->waiting = row;
       row = taken;
       j->waiting_records = j->waiting_cases = 0;
+      j->taken_ms = j->oldest_ms;
       j->hurry = false;
     }
     (void)pthread_mutex_unlock(&j->lock);
@@ -334,5 +337,9 @@ void mg_journal_lag_of(const mg_journal *j, mg_journal_lag *out) {
   *out = j->lag;
   out->waiting_records = j->waiting_records;
   out->waiting_bytes = j->waiting.len;
+  if (atomic_load(&j->begun)) {
+    out->unwritten_records = atomic_load(&j->put) - atomic_load(&j->durable);
+    out->oldest_ms = j->taken_ms > 0 ? j->taken_ms : j->waiting.len > 0 ? j->oldest_ms : 0;
+  }
   (void)pthread_mutex_unlock(&m->lock);
 }

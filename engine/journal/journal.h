@@ -46,6 +46,8 @@ const char *mg_journal_path(const mg_journal *j);         /* NULL where there is
 
 typedef struct mg_journal_lag {
   uint64_t waiting_records;
+  uint64_t unwritten_records; /* those, and what is being written */
+  mg_ms oldest_ms;            /* when the oldest of them was put; 0: all are durable, or there is no file (yet) */
   size_t waiting_bytes;
   double last_commit_seconds; /* what it took */
   uint64_t commits, written_records, written_bytes /* before packing */;

@@ -67,8 +67,9 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   uint32_t batch;             /* cases of a task in mid-run */
   uint32_t active_workers;    /* neither lost nor gone */
   uint64_t workers_lost, workers_recovered; /* how often */
-  uint64_t journal_waiting;   /* results that came and are not on disk yet */
-  mg_ms journal_oldest_ms;    /* when the oldest of these came; 0: there is none */
+  uint64_t journal_waiting;   /* records that are not on disk yet; without a journal 0, and so below */
+  mg_ms journal_oldest_ms;    /* when the oldest of these was put there; 0: there is none */
+  double journal_commit_seconds; /* what the last commit took */
   mg_ms oldest_ms;            /* first publishing of the oldest task without an answer; 0: there is none */
   const mg_timing *task_seconds; /* publishing to result */
   const mg_timing *case_seconds; /* executor time of a case, both roles: the mean over its task */

@@ -33,6 +33,7 @@ local NAMES <const> = {
   metamorphic_case_duration_seconds = "histogram", metamorphic_queue_task_duration_seconds = "histogram",
   metamorphic_queue_dead_letters_total = "counter", metamorphic_queue_idled_workers = "gauge",
   metamorphic_queue_workers_lost_total = "counter", metamorphic_queue_journal_lag_seconds = "gauge",
+  metamorphic_queue_journal_waiting_records = "gauge",
 }
 -- Of the link to the broker, the same from both sides.
 local BROKER_NAMES <const> = {
@@ -167,6 +168,7 @@ describe("metrics", function()
       local v = scrape(run)
       return v.metamorphic_queue_active_workers == 1 and v.metamorphic_queue_inflight_cases > 0
     end)
+    servers.wait("a commit of the journal", function() return scrape(run)[p .. "journal_commit_seconds"] > 0 end)
     local node = ('{backend="redis",node="127.0.0.1:%s"}'):format(redis.port)
     servers.wait("what the broker tells of itself", function()
       local v = scrape(run)

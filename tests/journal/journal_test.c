@@ -148,6 +148,28 @@ static void test_garbage_is_no_record(void **state) {
 
 /* --- the file --- */
 
+static void test_it_tells_how_far_behind_it_is(void **state) {
+  world *w = *state;
+  mg_error e = {0};
+  mg_journal *j = NULL;
+  mg_journal_lag lag;
+  mg_journal_config config = {.dir = w->dir, .run = "r1", .facts = facts, .fact_count = 2, .delay_ms = 3600000};
+  assert_int_equal(mg_journal_start(&j, &config, &e), MG_OK);
+  mg_journal_lag_of(j, &lag);
+  assert_true(lag.unwritten_records == 0 && lag.oldest_ms == 0);
+  mg_ms before = mg_now_ms();
+  (void)put_one(j, 0);
+  mg_ms after = mg_now_ms();
+  (void)put_one(j, 1);
+  mg_journal_lag_of(j, &lag);
+  assert_int_equal(lag.unwritten_records, 2);
+  assert_in_range(lag.oldest_ms, before, after); /* the first, not the second */
+  assert_int_equal(mg_journal_sync(j, &e), MG_OK);
+  mg_journal_lag_of(j, &lag);
+  assert_true(lag.unwritten_records == 0 && lag.oldest_ms == 0);
+  mg_journal_free(j);
+}
+
 static void test_what_was_put_is_there_again(void **state) {
   world *w = *state;
   mg_error e = {0};
@@ -413,6 +435,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_records_come_back),
       cmocka_unit_test(test_garbage_is_no_record),
+      cmocka_unit_test_setup_teardown(test_it_tells_how_far_behind_it_is, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_what_was_put_is_there_again, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_it_is_committed_without_being_asked, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_one_coordinator_a_run, set_up, tear_down),
