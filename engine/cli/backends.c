@@ -3,6 +3,7 @@
 
 #include "backends/memory/memory.h"
 #include "backends/redis/redis.h"
+#include "backends/sqs/sqs.h"
 #ifdef MG_HAVE_RABBITMQ
 #include "backends/rabbitmq/rabbitmq.h"
 #endif
@@ -22,6 +23,7 @@ const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
   static const mg_backend_ops *const known[] = {
       &mg_memory_backend,
       &mg_redis_backend,
+      &mg_sqs_backend,
 #ifdef MG_HAVE_RABBITMQ
       &mg_rabbitmq_backend,
 #endif
