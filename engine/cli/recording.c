@@ -1,6 +1,7 @@
 #include "cli/recording.h"
 
 #include "base/hash.h"
+#include "cli/runs.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,17 +30,16 @@ static void add_number(fact_list *l, const char *key, int64_t n) {
   add_text(l, key, at);
 }
 
-/* NUL-terminated, "" where it is not there. */
-static mg_err get(mg_runfile *f, const char *key, mg_buf *out, mg_error *e) {
+mg_err mg_recording_fact(mg_runfile *f, const char *key, mg_buf *out, mg_error *e) {
   mg_buf_clear(out);
   mg_err err = mg_runfile_get(f, key, out, e);
   mg_buf_put(out, "", 1);
   return err == MG_OK && out->failed ? mg_fail(e, MG_NOMEM, "memory ended") : err;
 }
 
-static mg_err get_number(mg_runfile *f, const char *key, int64_t *out, mg_error *e) {
+mg_err mg_recording_number(mg_runfile *f, const char *key, int64_t *out, mg_error *e) {
   mg_buf text = {0};
-  mg_err err = get(f, key, &text, e);
+  mg_err err = mg_recording_fact(f, key, &text, e);
   if (err == MG_OK) *out = strtoll((const char *)text.data, NULL, 10);
   mg_buf_fini(&text);
   return err;
@@ -101,7 +101,7 @@ static void compare_parts(const char *before, const char *now, mg_buf *out) {
 
 static mg_err compare_text(mg_runfile *f, const char *key, const char *what, const char *now, mg_buf *out, mg_error *e) {
   mg_buf before = {0};
-  mg_err err = get(f, key, &before, e);
+  mg_err err = mg_recording_fact(f, key, &before, e);
   if (err == MG_OK && strcmp((const char *)before.data, now) != 0) {
     mg_buf_puts(out, out->len > 0 ? ", " : "");
     mg_buf_putf(out, "the %s was %s and is now %s", what, before.len > 1 ? (const char *)before.data : "none", now[0] != '\0' ? now : "none");
@@ -120,7 +120,7 @@ mg_err mg_recording_compare(mg_recording *r, const mg_plan *p, mg_error *e) {
   mg_buf changed = {0}, now = {0}, before = {0};
   if (r->file == NULL) return MG_OK;
   parts_of(p, &now);
-  mg_err err = get(r->file, "parts", &before, e);
+  mg_err err = mg_recording_fact(r->file, "parts", &before, e);
   if (err == MG_OK && now.failed) err = mg_fail(e, MG_NOMEM, "memory ended");
   if (err == MG_OK) compare_parts((const char *)before.data, (const char *)now.data, &changed);
   if (err == MG_OK) err = compare_number(r->file, "seed", "seed", p->seed, &changed, e);
@@ -156,14 +156,16 @@ static void pack_flags(mg_recording *r, const mg_args *a, const mg_command *comm
       r->config_given = true;
       continue;
     }
+    char *real = strcmp(f->name, "queue-config") == 0 ? realpath(a->values[i], NULL) : NULL; /* wherever it is resumed */
+    const char *value = real != NULL ? real : a->values[i];
     mg_buf_put(&r->flags, f->name, strlen(f->name) + 1);
-    mg_buf_put(&r->flags, a->values[i], strlen(a->values[i]) + 1);
+    mg_buf_put(&r->flags, value, strlen(value) + 1);
+    free(real);
   }
 }
 
-/* The values point into r->flags. */
-static void add_flags(const mg_recording *r, mg_args *a, const mg_command *command) {
-  const char *at = (const char *)r->flags.data, *end = at + r->flags.len;
+void mg_recording_add_flags(mg_slice flags, mg_args *a, const mg_command *command) {
+  const char *at = (const char *)flags.data, *end = at + flags.len;
   while (at < end) {
     const char *name = at, *value = name + strlen(name) + 1;
     if (value >= end) return;
@@ -181,33 +183,43 @@ static mg_err find_latest(mg_recording *r, mg_error *e) {
   size_t count, found = 0;
   mg_err err = mg_runfile_list(r->dir, &runs, &count, e);
   for (size_t i = count; i-- > 0;) {
-    mg_runfile *f = NULL;
-    mg_buf state = {0};
-    bool open = err == MG_OK && found == 0 && !mg_runfile_held(r->dir, runs[i]) && mg_runfile_open(&f, r->dir, runs[i], false, NULL) == MG_OK &&
-                get(f, "state", &state, NULL) == MG_OK && strcmp((const char *)state.data, "ended") != 0;
-    if (open && strlen(runs[i]) < sizeof r->run) found = strlen(strcpy(r->run, runs[i]));
-    mg_buf_fini(&state);
-    mg_runfile_close(f);
+    mg_run_entry entry = {.dir = r->dir, .run = runs[i]};
+    if (found == 0) mg_run_entry_read(&entry);
+    bool may = entry.standing == MG_STANDS_BROKEN || entry.standing == MG_STANDS_INTERRUPTED || entry.standing == MG_STANDS_FAILED;
+    if (found == 0 && may && strlen(runs[i]) < sizeof r->run) found = strlen(strcpy(r->run, runs[i]));
+    mg_run_entry_fini(&entry);
     free(runs[i]);
   }
   free(runs);
   return err != MG_OK || found > 0 ? err : mg_fail(e, MG_ARG, "there is no run to be resumed in %s; mguard runs lists them", r->dir);
 }
 
+/* As it was given where that still leads there, so that the report is the same. */
+static mg_err find_script(mg_recording *r, mg_error *e) {
+  mg_buf plan = {0};
+  mg_err err = mg_recording_fact(r->file, "plan", &plan, e);
+  if (err == MG_OK) err = mg_recording_fact(r->file, "given", &r->script, e);
+  char *real = err == MG_OK ? realpath((const char *)r->script.data, NULL) : NULL;
+  if (err == MG_OK && (real == NULL || strcmp(real, (const char *)plan.data) != 0)) err = mg_recording_fact(r->file, "plan", &r->script, e);
+  free(real);
+  mg_buf_fini(&plan);
+  return err;
+}
+
 static mg_err open_file(mg_recording *r, mg_error *e) {
   mg_buf state = {0}, verdict = {0};
   int64_t epoch = 0;
   mg_err err = mg_runfile_open(&r->file, r->dir, r->run, true, e);
-  if (err == MG_OK) err = get(r->file, "state", &state, e);
-  if (err == MG_OK) err = get(r->file, "verdict", &verdict, e);
+  if (err == MG_OK) err = mg_recording_fact(r->file, "state", &state, e);
+  if (err == MG_OK) err = mg_recording_fact(r->file, "verdict", &verdict, e);
   if (err == MG_OK && strcmp((const char *)state.data, "ended") == 0) {
     err =
         mg_fail(e, MG_ARG, "run %s has ended (%s): there is nothing to resume; mguard report %s shows its report", r->run, (const char *)verdict.data, r->run);
   }
-  if (err == MG_OK) err = get(r->file, "plan", &r->script, e);
+  if (err == MG_OK) err = find_script(r, e);
   if (err == MG_OK) err = mg_runfile_get(r->file, "flags", &r->flags, e);
-  if (err == MG_OK) err = get_number(r->file, "started_ms", &r->started_ms, e);
-  if (err == MG_OK) err = get_number(r->file, "epoch", &epoch, e);
+  if (err == MG_OK) err = mg_recording_number(r->file, "started_ms", &r->started_ms, e);
+  if (err == MG_OK) err = mg_recording_number(r->file, "epoch", &epoch, e);
   r->epoch = (uint32_t)epoch + 1;
   mg_buf_fini(&state);
   mg_buf_fini(&verdict);
@@ -229,7 +241,7 @@ mg_err mg_recording_open(mg_recording *r, mg_args *a, const mg_command *command,
   else
     (void)strcpy(r->run, resume);
   if (err == MG_OK) err = open_file(r, e);
-  if (err == MG_OK) add_flags(r, a, command);
+  if (err == MG_OK) mg_recording_add_flags(mg_buf_slice(&r->flags), a, command);
   return err;
 }
 
@@ -247,6 +259,7 @@ static mg_err begin_new(mg_recording *r, const mg_plan *p, const char *backend, 
   add_text(&l, "run", r->run);
   add_text(&l, "version", MG_VERSION);
   add_text(&l, "plan", real != NULL ? real : p->path);
+  add_text(&l, "given", p->path);
   add(&l, "flags", mg_buf_slice(&r->flags));
   add_text(&l, "name", p->name);
   add_text(&l, "backend", backend);

@@ -1,6 +1,6 @@
 /* recording.h - the journal of `mguard run`: where it stands, what it says of the run besides the records, and how one is taken up again. Main thread.
  *
- * Facts in it: run, version, plan (path), flags (of the command line, as name NUL value NUL ...), name, backend, baseline, candidate, cases, seed, timeout_ms,
+ * Facts in it: run, version, plan (absolute path), given (the path as it was given), flags (of the command line, as name NUL value NUL ...), name, backend, baseline, candidate, cases, seed, timeout_ms,
  * memory_mb, fingerprint, parts (what the fingerprint is made of: label TAB hash, a line each), started_ms, epoch, state (running, interrupted, failed, ended),
  * why, verdict, exit_code, report (JSON). */
 #ifndef MG_CLI_RECORDING_H
@@ -30,6 +30,12 @@ typedef struct mg_recording {
   mg_journal *journal;  /* NULL: none */
   mg_buf script, flags; /* of a run that is resumed */
 } mg_recording;
+
+/* A fact, with a NUL added; "" where it is not there. */
+mg_err mg_recording_fact(mg_runfile *f, const char *key, mg_buf *out, mg_error *e);
+mg_err mg_recording_number(mg_runfile *f, const char *key, int64_t *out, mg_error *e);
+/* Adds to a what the fact `flags` holds and the command knows; the values point into it. */
+void mg_recording_add_flags(mg_slice flags, mg_args *a, const mg_command *command);
 
 /* Reads the flags. With --resume opens the run's file, sets run, and adds to a what the run was started with. MG_ARG, MG_AGAIN, MG_FATAL. */
 mg_err mg_recording_open(mg_recording *r, mg_args *a, const mg_command *command, mg_error *e);

@@ -7,18 +7,17 @@
 #include "cli/pilot.h"
 #include "cli/monitor.h"
 #include "cli/recording.h"
+#include "cli/runs.h"
 #include "cli/session.h"
 #include "cli/telling.h"
 #include "dispatch/coordinator.h"
 #include "execute/worker.h"
 #include "observe/progress.h"
 #include "observe/report.h"
-#include "script/render.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
@@ -348,20 +347,6 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   return err;
 }
 
-static mg_err show_summary(evaluation *v, mg_slice report, mg_error *e) {
-  struct winsize size = {0};
-  bool terminal = isatty(STDOUT_FILENO) == 1;
-  int width = terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 100;
-  mg_buf text = {0};
-  mg_err err = mg_render_summary(v->plan->script, report, width, terminal && getenv("NO_COLOR") == NULL, &text, e);
-  if (err == MG_OK) {
-    (void)fwrite(text.data, 1, text.len, stdout);
-    if (fflush(stdout) != 0) err = mg_fail(e, MG_FATAL, "the summary cannot be written to standard output");
-  }
-  mg_buf_fini(&text);
-  return err;
-}
-
 static int fail(evaluation *v, int code, const char *text) {
   mg_error e;
   if (mg_recording_end(&v->recording, "failed", text, "", code, (mg_slice){0}, &e) != MG_OK) mg_log(MG_LOG_ERROR, "journal_failed", MG_NO_FIELDS, "%s", e.text);
@@ -404,7 +389,7 @@ static int conclude(evaluation *v) {
     err = mg_recording_end(&v->recording, v->interrupted ? "interrupted" : "ended", "", mg_verdict_name(judgement->verdict), code, mg_buf_slice(&text), &e);
   }
   if (err == MG_OK && r.path != NULL) err = mg_report_write(r.path, mg_buf_slice(&text), &e);
-  if (err == MG_OK && !v->quiet) err = show_summary(v, mg_buf_slice(&text), &e);
+  if (err == MG_OK && !v->quiet) err = mg_show_summary(v->plan->script, mg_buf_slice(&text), &e);
   if (err == MG_OK && !v->quiet && mg_recording_path(&v->recording) != NULL) (void)fprintf(stderr, "journal %s\n", mg_recording_path(&v->recording));
   if (err != MG_OK) code = mg_complain("run", MG_EXIT_FAILURE, "%s", e.text);
   if (err != MG_OK || v->interrupted) mg_recording_hint(&v->recording);

@@ -61,6 +61,15 @@ void mg_coord_settle_lost(mg_coordinator *c, uint64_t before) {
   }
 }
 
+/* Of what lies beyond the look that ended the run only violations that decide are told: how far others came is chance. */
+static void drop_beyond(mg_coordinator *c) {
+  size_t n = 0;
+  for (size_t i = 0; i < c->listed_count; i++) {
+    if (c->listed[i].case_number < c->looked || mg_violation_decides(&c->violations, &c->listed[i])) c->listed[n++] = c->listed[i];
+  }
+  c->listed_count = n;
+}
+
 static void sum_up(mg_coordinator *c) {
   mg_coord_merge_parts(c);
   mg_coord_settle_lost(c, c->stopped ? c->looked : c->planned);
@@ -71,6 +80,7 @@ static void sum_up(mg_coordinator *c) {
   if (unrun > 0) mg_tally_add_run(&c->final_tally, c->plan->baseline != NULL ? MG_UNRUN : MG_ABSENT, MG_UNRUN, unrun);
   check_sum(c);
   c->listed = mg_violations_list(&c->violations, &c->listed_count);
+  if (c->stopped) drop_beyond(c);
   mg_error e = {0};
   if (c->csv != NULL && c->failed == NULL && mg_outcomes_csv_write(c->csv, &e) != MG_OK) c->failed = strdup(e.text);
 }

@@ -126,7 +126,7 @@ static mg_err sync_dir(const char *dir, mg_error *e) {
   return rc == 0 ? MG_OK : mg_fail_errno(e, MG_FATAL, why, "the journal's folder %s cannot be written to disk", dir);
 }
 
-static const char schema[] = "CREATE TABLE facts(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+static const char schema[] = "CREATE TABLE facts(key TEXT PRIMARY KEY, value BLOB NOT NULL, hash INTEGER NOT NULL) WITHOUT ROWID;"
                              "CREATE TABLE rows(id INTEGER PRIMARY KEY, written_ms INTEGER NOT NULL, records INTEGER NOT NULL, cases INTEGER NOT NULL,"
                              " bytes INTEGER NOT NULL, hash INTEGER NOT NULL, data BLOB NOT NULL);";
 
@@ -197,15 +197,22 @@ mg_err mg_runfile_open(mg_runfile **out, const char *dir, const char *run, bool 
 
 /* --- facts --- */
 
+static int64_t hash_of(mg_slice data) {
+  uint64_t low, high;
+  mg_xxh3_128(data.data, data.len, &low, &high);
+  return (int64_t)low;
+}
+
 mg_err mg_runfile_set(mg_runfile *s, const mg_fact *facts, size_t count, mg_error *e) {
   sqlite3_stmt *q = NULL;
   bool own = sqlite3_get_autocommit(s->db) != 0;
   mg_err err = own ? run_sql(s, "BEGIN IMMEDIATE", "written", e) : MG_OK;
   if (err != MG_OK) return err;
-  int rc = sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO facts VALUES(?, ?)", -1, &q, NULL);
+  int rc = sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO facts VALUES(?, ?, ?)", -1, &q, NULL);
   for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
     (void)sqlite3_bind_text(q, 1, facts[i].key, -1, SQLITE_STATIC);
     (void)sqlite3_bind_blob64(q, 2, facts[i].value.len > 0 ? (const void *)facts[i].value.data : "", facts[i].value.len, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(q, 3, hash_of(facts[i].value));
     rc = sqlite3_step(q);
     if (rc == SQLITE_DONE) rc = sqlite3_reset(q);
   }
@@ -218,14 +225,17 @@ mg_err mg_runfile_set(mg_runfile *s, const mg_fact *facts, size_t count, mg_erro
 
 mg_err mg_runfile_get(mg_runfile *s, const char *key, mg_buf *out, mg_error *e) {
   sqlite3_stmt *q = NULL;
-  int rc = sqlite3_prepare_v2(s->db, "SELECT value FROM facts WHERE key = ?", -1, &q, NULL);
+  int rc = sqlite3_prepare_v2(s->db, "SELECT value, hash FROM facts WHERE key = ?", -1, &q, NULL);
   if (rc == SQLITE_OK) {
     (void)sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
     rc = sqlite3_step(q);
   }
   mg_err err = MG_OK;
-  if (rc == SQLITE_ROW)
-    mg_buf_put(out, sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0));
+  mg_slice value = {rc == SQLITE_ROW ? sqlite3_column_blob(q, 0) : NULL, rc == SQLITE_ROW ? (size_t)sqlite3_column_bytes(q, 0) : 0};
+  if (rc == SQLITE_ROW && hash_of(value) != sqlite3_column_int64(q, 1))
+    err = mg_fail(e, MG_FATAL, "the journal %s is damaged: %s does not match its hash", s->path, key);
+  else if (rc == SQLITE_ROW)
+    mg_buf_put(out, value.data, value.len);
   else if (rc != SQLITE_DONE)
     err = complain(s, rc, "read", e);
   if (out->failed) err = mg_fail(e, MG_NOMEM, "memory ended");
@@ -234,12 +244,6 @@ mg_err mg_runfile_get(mg_runfile *s, const char *key, mg_buf *out, mg_error *e) 
 }
 
 /* --- rows --- */
-
-static int64_t hash_of(mg_slice data) {
-  uint64_t low, high;
-  mg_xxh3_128(data.data, data.len, &low, &high);
-  return (int64_t)low;
-}
 
 /* The block, packed where that is shorter; what does not shrink stays as it is, and its length says so. */
 static mg_slice pack(mg_runfile *s, mg_slice records) {
