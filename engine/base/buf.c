@@ -46,17 +46,19 @@ void mg_buf_puts(mg_buf *b, const char *text) {
 }
 
 void mg_buf_putf(mg_buf *b, const char *format, ...) {
+  enum { AT_ONCE = 128 }; /* what nearly every call needs: it is formatted once */
   va_list ap, again;
+  if (!mg_buf_reserve(b, AT_ONCE)) return;
   va_start(ap, format);
   va_copy(again, ap);
-  int n = vsnprintf(NULL, 0, format, ap);
+  size_t room = b->cap - b->len;
+  int n = vsnprintf((char *)b->data + b->len, room, format, ap);
   va_end(ap);
-  if (n < 0) {
-    b->failed = true;
-  } else if (mg_buf_reserve(b, (size_t)n + 1)) { /* vsnprintf writes a NUL, which is not counted */
+  if (n >= 0 && (size_t)n >= room && mg_buf_reserve(b, (size_t)n + 1)) { /* vsnprintf writes a NUL, which is not counted */
     (void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, format, again);
-    b->len += (size_t)n;
   }
+  if (n < 0) b->failed = true;
+  if (!b->failed) b->len += (size_t)n;
   va_end(again);
 }
 

@@ -18,6 +18,7 @@ typedef struct mg_log_config {
   mg_log_level people;   /* lines on stderr from this level up */
   mg_log_level machines; /* JSON lines from this level up; MG_LOG_OFF: none */
   const char *file;      /* JSON lines are appended here (made with mode 0640); NULL: stdout */
+  bool gathers;          /* JSON lines below a warning may wait for mg_log_flush: the owner calls it several times a second */
 } mg_log_config;
 
 /* Before this call: people MG_LOG_INFO, machines MG_LOG_OFF. Replaces what was set before; on failure nothing changes.
@@ -26,6 +27,7 @@ mg_err mg_log_open(const mg_log_config *config, mg_error *e);
 /* Opens the file by its name again (SIGHUP after a rotation); not from a signal handler. On failure the old one is
  * kept. */
 mg_err mg_log_reopen(mg_error *e);
+void mg_log_flush(void); /* writes what was gathered */
 void mg_log_close(void); /* back to what holds before mg_log_open */
 
 typedef struct mg_log_field {

@@ -205,6 +205,7 @@ static void on_signal(uv_signal_t *handle, int number) {
   if (v->interrupted) { /* a second time: leave at once; children die with us */
     mg_recording_hint(&v->recording);
     stop_local(v, SIGKILL);
+    mg_log_flush();
     _exit(MG_EXIT_INTERRUPTED);
   }
   v->interrupted = true;
@@ -218,6 +219,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_refresh(uv_timer_t *timer) {
   evaluation *v = timer->data;
+  mg_log_flush();
   mg_telling_tick(v->telling);
   mg_monitor_run(v->monitor, v->coordinator, v->worker, v->backend->name);
   if (v->coordinator == NULL || v->over) return;
@@ -425,7 +427,7 @@ int mg_cli_run(int argc, char **argv) {
   mg_error e;
   const char *log_file = mg_args_get(&v.args, &command, "log-file");
   bool json = log_file != NULL || mg_args_get(&v.args, &command, "log-json") != NULL;
-  mg_log_config log = {.people = MG_LOG_ERROR, .machines = json ? MG_LOG_INFO : MG_LOG_OFF, .file = log_file};
+  mg_log_config log = {.people = MG_LOG_ERROR, .machines = json ? MG_LOG_INFO : MG_LOG_OFF, .file = log_file, .gathers = true};
   if (mg_log_open(&log, &e) != MG_OK) return mg_complain("run", MG_EXIT_USAGE, "%s", e.text);
   if (mg_args_get(&v.args, &command, "resume") == NULL && v.args.positional_count == 0)
     return mg_complain("run", MG_EXIT_USAGE, "missing: PLAN; mguard run --help lists the options");

@@ -94,6 +94,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_refresh(uv_timer_t *timer) {
   server *s = timer->data;
+  mg_log_flush();
   mg_trace_tick(s->trace);
   if (s->worker != NULL) mg_monitor_worker(s->monitor, s->worker, s->backend);
 }
@@ -139,7 +140,7 @@ int mg_cli_worker(int argc, char **argv) {
   mg_error e;
   const char *log_file = mg_args_get(&a, &command, "log-file");
   bool json = log_file != NULL || mg_args_get(&a, &command, "log-json") != NULL;
-  mg_log_config log = {.people = MG_LOG_INFO, .machines = json ? MG_LOG_INFO : MG_LOG_OFF, .file = log_file};
+  mg_log_config log = {.people = MG_LOG_INFO, .machines = json ? MG_LOG_INFO : MG_LOG_OFF, .file = log_file, .gathers = true};
   if (mg_log_open(&log, &e) != MG_OK) return mg_complain("worker", MG_EXIT_USAGE, "%s", e.text);
   mg_buf overrides = {0};
   mg_plan *plan = NULL;

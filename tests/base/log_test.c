@@ -35,7 +35,7 @@ static void open_machines(mg_log_level level) {
   assert_int_equal(mg_log_open(&config, NULL), MG_OK);
 }
 
-static char content[1 << 20];
+static char content[2 << 20];
 static const char *read_file(const char *file) {
   FILE *f = fopen(file, "r");
   assert_non_null(f);
@@ -157,6 +157,37 @@ static void an_error_that_repeats_is_said_once_a_second(void **state) {
   for (int i = 0; i < 1000; i++) assert_true(mg_log(MG_LOG_WARN, "no", MG_NO_FIELDS, "task %d", i));
 }
 
+static void gathered_lines_are_whole_and_in_order(void **state) {
+  (void)state;
+  static const double reals[] = {0, 0.5, 1, 12.3, 0.012, 99999.999, 100000.25, 0.0005, -0.25, 0.29, 1e300, 123456.789012};
+  const mg_log_config config = {.people = MG_LOG_OFF, .machines = MG_LOG_INFO, .file = path, .gathers = true};
+  char wanted[100];
+  assert_int_equal(mg_log_open(&config, NULL), MG_OK);
+  mg_log(MG_LOG_INFO, "a", MG_FIELDS(MG_LI("least", INT64_MIN), MG_LI("most", INT64_MAX), MG_LI("none", 0)), "%d%%", 5);
+  assert_string_equal(read_file(path), "");
+  mg_log_flush();
+  assert_non_null(strstr(read_file(path), "\"a\",\"text\":\"5%\",\"least\":-9223372036854775808,\"most\":9223372036854775807,\"none\":0}\n"));
+  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) mg_log(MG_LOG_INFO, "b", MG_FIELDS(MG_LR("x", reals[i])), "%s", "");
+  mg_log(MG_LOG_WARN, "c", MG_NO_FIELDS, "%s", ""); /* waits for nobody, and what came before it comes first */
+  const char *at = read_file(path);
+  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
+    (void)snprintf(wanted, sizeof wanted, "\"x\":%.9g}\n", reals[i]);
+    at = strstr(at, wanted);
+    if (at == NULL) fail_msg("%s is missing", wanted);
+  }
+  assert_non_null(strstr(at, "\"c\"}\n"));
+  for (int i = 0; i < 10000; i++) mg_log(MG_LOG_INFO, "d", MG_FIELDS(MG_LI("i", i)), "a text of some length");
+  assert_true(strlen(read_file(path)) > 500000); /* memory is bounded */
+  mg_log_close();
+  int lines = 0;
+  for (at = read_file(path); (at = strstr(at, "\"event\":\"d\"")) != NULL; lines++) {
+    (void)snprintf(wanted, sizeof wanted, "\"i\":%d}\n", lines);
+    assert_memory_equal(strchr(at, '\n') + 1 - strlen(wanted), wanted, strlen(wanted));
+    at++;
+  }
+  assert_int_equal(lines, 10000);
+}
+
 static void people_read_one_safe_line(void **state) {
   (void)state;
   int ends[2], kept = dup(STDERR_FILENO);
@@ -215,6 +246,7 @@ int main(void) {
       TEST(a_file_that_cannot_be_opened_is_named),
       TEST(repeats_are_counted_not_written),
       TEST(an_error_that_repeats_is_said_once_a_second),
+      TEST(gathered_lines_are_whole_and_in_order),
       TEST(people_read_one_safe_line),
       TEST(lines_of_threads_do_not_mix),
   };
