@@ -3,13 +3,10 @@
 
 #include <string.h>
 
-static bool can(const mg_env *v, uint32_t capability) {
-  return (v->ops->capabilities & capability) != 0;
-}
+static bool can(const mg_env *v, uint32_t capability) { return (v->ops->capabilities & capability) != 0; }
 
 /* Takes back by reclaim() until want tasks came; fails where patience ends. */
-static void reclaim_some(mg_env *v, const char *worker, const char *const *tasks, size_t count, mg_batch *out,
-                         size_t want) {
+static void reclaim_some(mg_env *v, const char *worker, const char *const *tasks, size_t count, mg_batch *out, size_t want) {
   mg_ms end = mg_soon(v);
   mg_error e = {0};
   do {
@@ -54,6 +51,43 @@ static void a_nack_delay_is_kept(mg_env *v) {
   assert_true(mg_now_ms() - start >= v->c->lease_ms - 50);
   mg_settle_all(v, v->worker, v->ops->ack, &batch, 0);
   mg_forget_all(v->worker, &batch);
+}
+
+/* Else a coordinator would take them for lost. */
+static void delayed_tasks_are_counted(mg_env *v) {
+  mg_need(v, MG_CAP_NACK_DELAY, "delay a task");
+  mg_batch batch = {0};
+  mg_depth d = {0};
+  mg_error e = {0};
+  mg_publish_some(v, v->run, 0, 3, 1);
+  mg_fetch_some(v, v->worker, &batch, 3, 60000);
+  mg_settle_all(v, v->worker, v->ops->nack, &batch, 60000);
+  for (mg_ms end = mg_soon(v); d.pending != 3;) {
+    if (mg_now_ms() >= end) fail_msg("%lld of 3 delayed tasks are counted", (long long)d.pending);
+    mg_ok(v->ops->depth(v->coordinator, v->run, mg_soon(v), &d, &e), &e);
+  }
+  mg_forget_all(v->worker, &batch);
+  size_t removed = 0;
+  mg_err purged = v->ops->purge_run(v->coordinator, v->run, mg_soon(v), &removed, &e);
+  if (purged == MG_UNSUPPORTED) return;
+  mg_ok(purged, &e);
+  assert_int_equal(removed, 3);
+  mg_ok(v->ops->depth(v->coordinator, v->run, mg_soon(v), &d, &e), &e);
+  assert_int_equal(d.pending, 0);
+}
+
+/* Without MG_CAP_RECLAIM a worker is told that somebody may have had the task: it says so before it runs it. */
+static void what_somebody_had_is_marked(mg_env *v) {
+  mg_batch first = {0}, again = {0};
+  bool reclaims = (v->ops->capabilities & MG_CAP_RECLAIM) != 0;
+  mg_publish_some(v, v->run, 0, 2, 1);
+  mg_fetch_some(v, v->worker, &first, 2, 60000);
+  mg_settle_all(v, v->worker, v->ops->nack, &first, 0);
+  mg_forget_all(v->worker, &first);
+  mg_fetch_some(v, v->worker, &again, 2, 60000);
+  for (size_t i = 0; i < 2; i++) assert_int_equal(again.items[i].again, !reclaims);
+  mg_settle_all(v, v->worker, v->ops->ack, &again, 0);
+  mg_forget_all(v->worker, &again);
 }
 
 static void each_entry_has_its_own_error(mg_env *v) {
@@ -303,8 +337,7 @@ static void a_dead_letter_is_not_delivered(mg_env *v) {
   mg_batch held = {0};
   mg_publish_some(v, v->run, 0, 2, 1);
   mg_fetch_some(v, v->worker, &held, 2, 60000);
-  assert_int_equal(mg_settle_one(v, v->worker, v->ops->dead_letter, mg_find_item(&held, v->run, 0, 1)->lease, 0),
-                   MG_OK);
+  assert_int_equal(mg_settle_one(v, v->worker, v->ops->dead_letter, mg_find_item(&held, v->run, 0, 1)->lease, 0), MG_OK);
   assert_int_equal(mg_settle_one(v, v->worker, v->ops->nack, mg_find_item(&held, v->run, 1, 1)->lease, 0), MG_OK);
   mg_forget_all(v->worker, &held);
   mg_fetch_some(v, v->worker, &held, 1, 60000);
@@ -384,23 +417,13 @@ static void dead_letters_are_purged(mg_env *v) {
   mg_expect_no_task(v, v->worker);
 }
 
-#define CASE(f)                                                                                                        \
+#define CASE(f)                                                                                                                                                \
   { #f, f }
 const mg_contract_case mg_contract_leases[] = {
-    CASE(a_nacked_task_comes_again),
-    CASE(a_nack_delay_is_kept),
-    CASE(each_entry_has_its_own_error),
-    CASE(a_settled_receipt_is_void),
-    CASE(an_ended_lease_is_taken_back),
-    CASE(an_ended_lease_is_redelivered),
-    CASE(an_extended_lease_is_kept),
-    CASE(tasks_of_a_worker_are_taken_back),
-    CASE(named_tasks_are_taken_back),
-    CASE(what_a_closed_worker_held_is_not_lost),
-    CASE(a_forgotten_receipt_changes_nothing),
-    CASE(a_dead_letter_is_not_delivered),
-    CASE(dead_letters_are_listed_whole),
-    CASE(dead_letters_are_redriven),
-    CASE(dead_letters_are_purged),
-    {0},
+    CASE(a_nacked_task_comes_again),           CASE(a_nack_delay_is_kept),           CASE(delayed_tasks_are_counted),
+    CASE(what_somebody_had_is_marked),         CASE(each_entry_has_its_own_error),   CASE(a_settled_receipt_is_void),
+    CASE(an_ended_lease_is_taken_back),        CASE(an_ended_lease_is_redelivered),  CASE(an_extended_lease_is_kept),
+    CASE(tasks_of_a_worker_are_taken_back),    CASE(named_tasks_are_taken_back),     CASE(what_a_closed_worker_held_is_not_lost),
+    CASE(a_forgotten_receipt_changes_nothing), CASE(a_dead_letter_is_not_delivered), CASE(dead_letters_are_listed_whole),
+    CASE(dead_letters_are_redriven),           CASE(dead_letters_are_purged),        {0},
 };

@@ -9,9 +9,9 @@ static void depth_is_exact(mg_env *v) {
   mg_depth depth = mg_depth_of(v, v->run);
   assert_int_equal(depth.pending + depth.in_flight + depth.dead + depth.results, 0);
   mg_publish_some(v, v->run, 0, 6, 1);
-#define EXPECT(p, f, d, r)                                                                                             \
-  (depth = mg_depth_of(v, v->run), assert_int_equal(depth.pending, p), assert_int_equal(depth.in_flight, f),           \
-   assert_int_equal(depth.dead, d), assert_int_equal(depth.results, r))
+#define EXPECT(p, f, d, r)                                                                                                                                     \
+  (depth = mg_depth_of(v, v->run), assert_int_equal(depth.pending, p), assert_int_equal(depth.in_flight, f), assert_int_equal(depth.dead, d),                  \
+   assert_int_equal(depth.results, r))
   EXPECT(6, 0, 0, 0);
   assert_true(depth.oldest_ms >= 0 && depth.oldest_ms <= v->c->patience_ms);
   mg_fetch_some(v, v->worker, &held, 4, 60000);
@@ -63,14 +63,10 @@ static void probes_tell_the_state(mg_env *v) {
   mg_fetch_some(v, v->worker, &held, 3, 60000);
   assert_int_equal(mg_state_of(v, 0, 1), MG_TASK_LEASED);
   assert_int_equal(mg_settle_one(v, v->worker, v->ops->ack, mg_find_item(&held, v->run, 0, 1)->lease, 0), MG_OK);
-  assert_int_equal(mg_settle_one(v, v->worker, v->ops->dead_letter, mg_find_item(&held, v->run, 1, 1)->lease, 0),
-                   MG_OK);
+  assert_int_equal(mg_settle_one(v, v->worker, v->ops->dead_letter, mg_find_item(&held, v->run, 1, 1)->lease, 0), MG_OK);
   mg_ms delay = (v->ops->capabilities & MG_CAP_NACK_DELAY) != 0 ? 60000 : 0;
   assert_int_equal(mg_settle_one(v, v->worker, v->ops->nack, mg_find_item(&held, v->run, 2, 1)->lease, delay), MG_OK);
-  mg_probe probes[4] = {{.task = "t0", .attempt = 1},
-                        {.task = "t1", .attempt = 1},
-                        {.task = "t2", .attempt = 1},
-                        {.task = "t3", .attempt = 1}};
+  mg_probe probes[4] = {{.task = "t0", .attempt = 1}, {.task = "t1", .attempt = 1}, {.task = "t2", .attempt = 1}, {.task = "t3", .attempt = 1}};
   mg_error e = {0};
   mg_ok(v->ops->probe(v->coordinator, v->run, probes, 4, mg_soon(v), &e), &e);
   assert_int_equal(probes[0].state, MG_TASK_ABSENT);
@@ -89,14 +85,21 @@ static void a_purged_run_is_gone(mg_env *v) {
   mg_publish_some(v, v->run, 0, 5, 1);
   mg_fetch_some(v, v->worker, &held, 2, 60000);
   assert_int_equal(mg_settle_one(v, v->worker, v->ops->dead_letter, held.items[1].lease, 0), MG_OK);
+  bool reclaims = (v->ops->capabilities & MG_CAP_RECLAIM) != 0; /* elsewhere what is held stays so, and its holder drops it */
+  mg_depth d = {0};
+  for (mg_ms end = mg_soon(v); !reclaims && d.pending != 3 && d.pending != -1;) { /* what was sent to the worker unasked goes back */
+    if (mg_now_ms() >= end) fail_msg("%lld of 3 tasks wait", (long long)d.pending);
+    mg_ok(v->ops->service(v->worker, mg_now_ms() + 50, &e), &e);
+    mg_ok(v->ops->depth(v->coordinator, NULL, mg_soon(v), &d, &e), &e);
+  }
   mg_publish_result_of(v, v->worker, v->run, 0, 2);
   mg_publish_some(v, v->other_run, 0, 2, 1);
   mg_publish_result_of(v, v->worker, v->other_run, 0, 1);
   mg_err purged = v->ops->purge_run(v->coordinator, v->run, mg_soon(v), &removed, &e);
   if (purged == MG_UNSUPPORTED) mg_forget_all(v->worker, &held);
   mg_may_lack(v, purged, &e, "purge a run");
-  assert_int_equal(removed, 4); /* three pending, one held */
-  assert_int_equal(mg_settle_one(v, v->worker, v->ops->ack, held.items[0].lease, 0), MG_LOST);
+  assert_int_equal(removed, reclaims ? 4 : 3); /* three pending, one held */
+  assert_int_equal(mg_settle_one(v, v->worker, v->ops->ack, held.items[0].lease, 0), reclaims ? MG_LOST : MG_OK);
   mg_expect_no_result(v, v->coordinator);
   if ((v->ops->capabilities & MG_CAP_LIST_DEAD) != 0) {
     mg_batch dead = {0};
@@ -187,8 +190,7 @@ static void a_quarantined_worker_gets_nothing(mg_env *v) {
   mg_fetch_some(v, v->worker, &batch, 1, 60000);
   mg_settle_all(v, v->worker, v->ops->ack, &batch, 0);
   mg_forget_all(v->worker, &batch);
-  mg_ok(v->ops->quarantine(v->coordinator, v->worker_name, true, v->c->lease_ms, mg_soon(v), &e),
-        &e); /* and it ends by itself */
+  mg_ok(v->ops->quarantine(v->coordinator, v->worker_name, true, v->c->lease_ms, mg_soon(v), &e), &e); /* and it ends by itself */
   start = mg_now_ms();
   while (batch.count == 0) { /* a wait notices the end, too */
     mg_fetch how = {.max = 1, .lease_ms = 60000, .until = start + v->c->patience_ms};
@@ -250,8 +252,7 @@ static void the_table_is_whole(mg_env *v) {
       (void (*)(void))o->purge_run,     (void (*)(void))o->quarantine,
       (void (*)(void))o->service,
   };
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    assert_true(all[i] != NULL); /* what cannot be done says MG_UNSUPPORTED */
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) assert_true(all[i] != NULL); /* what cannot be done says MG_UNSUPPORTED */
   o->close(NULL);
   mg_error e = {0};
   mg_batch none = {0};
@@ -276,17 +277,12 @@ static void the_table_is_whole(mg_env *v) {
   }
 }
 
-#define CASE(f)                                                                                                        \
+#define CASE(f)                                                                                                                                                \
   { #f, f }
 const mg_contract_case mg_contract_upkeep[] = {
-    CASE(the_table_is_whole),
-    CASE(depth_is_exact),
-    CASE(depth_grows_old),
-    CASE(probes_tell_the_state),
-    CASE(a_purged_run_is_gone),
-    CASE(runs_take_turns),
-    CASE(runs_are_skipped),
-    CASE(a_quarantined_worker_gets_nothing),
-    CASE(it_tells_of_itself),
-    {0},
+    CASE(the_table_is_whole),   CASE(depth_is_exact),
+    CASE(depth_grows_old),      CASE(probes_tell_the_state),
+    CASE(a_purged_run_is_gone), CASE(runs_take_turns),
+    CASE(runs_are_skipped),     CASE(a_quarantined_worker_gets_nothing),
+    CASE(it_tells_of_itself),   {0},
 };

@@ -1,10 +1,10 @@
-/* Dead letters: walked through with basic.get on the admin channel; what is not to go is given back. */
+/* Dead letters, and tasks of a run that is purged: walked through with basic.get on the admin channel; what is not to go is given back. */
 #include "backends/rabbitmq/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum purpose { LIST, REDRIVE, PURGE } purpose;
+typedef enum purpose { LIST, REDRIVE, PURGE, PURGE_TASKS } purpose;
 
 typedef struct walk {
   const char *run;
@@ -61,6 +61,11 @@ static mg_err put_back_on(mg_rabbit *r, const mg_delivery *d, mg_ms until, mg_er
 static mg_err look_at(mg_rabbit *r, walk *w, const mg_delivery *d, mg_ms until, bool *gone, mg_error *e) {
   *gone = false;
   if (!wanted(w, d)) return MG_OK;
+  if (w->purpose == PURGE_TASKS) {
+    *gone = true;
+    w->moved++;
+    return MG_OK;
+  }
   bool repeat = is_repeat(w, d);
   mg_delivery name = {.run = d->run, .task = d->task, .from = ""};
   mg_err err = MG_OK;
@@ -77,10 +82,8 @@ static mg_err look_at(mg_rabbit *r, walk *w, const mg_delivery *d, mg_ms until, 
   return mg_batch_add(&w->seen, &name) ? MG_OK : mg_fail(e, MG_NOMEM, "no memory to go through dead letters");
 }
 
-static mg_err go_through(mg_rabbit *r, walk *w, mg_ms until, mg_error *e) {
-  char queue[256];
+static mg_err go_through(mg_rabbit *r, const char *queue, walk *w, mg_ms until, mg_error *e) {
   mg_error ours = {0};
-  mg_rabbit_dead_queue(r, queue);
   mg_err err = mg_rabbit_ready(r, until, &ours);
   if (err == MG_OK) err = mg_rabbit_admin(r, until, &ours);
   bool kept = false, got = true;
@@ -99,7 +102,7 @@ static mg_err go_through(mg_rabbit *r, walk *w, mg_ms until, mg_error *e) {
     } else {
       kept = true;
     }
-    if (err == MG_OK && mg_now_ms() >= until) err = mg_fail(&ours, MG_TIMEOUT, "not all dead letters could be looked at in time");
+    if (err == MG_OK && mg_now_ms() >= until) err = mg_fail(&ours, MG_TIMEOUT, "not all messages of %s could be looked at in time", queue);
   }
   if (kept && r->receiver != NULL && mg_rabbit_channel_is_open(r->receiver, MG_RABBIT_ADMIN)) {
     amqp_basic_nack_t n = {.delivery_tag = 0, .multiple = 1, .requeue = 1}; /* all that came on this channel */
@@ -112,21 +115,34 @@ static mg_err go_through(mg_rabbit *r, walk *w, mg_ms until, mg_error *e) {
   return err;
 }
 
+static mg_err go_through_dead(mg_rabbit *r, walk *w, mg_ms until, mg_error *e) {
+  char queue[256];
+  mg_rabbit_dead_queue(r, queue);
+  return go_through(r, queue, w, until, e);
+}
+
+mg_err mg_rabbit_purge_tasks(mg_rabbit *r, const char *queue, const char *run, mg_ms until, size_t *removed, mg_error *e) {
+  walk w = {.run = run, .max = SIZE_MAX, .purpose = PURGE_TASKS};
+  mg_err err = go_through(r, queue, &w, until, e);
+  *removed += w.moved;
+  return err;
+}
+
 mg_err mg_rabbit_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e) {
   walk w = {.run = run, .max = max, .purpose = LIST, .out = out};
-  return go_through(mg_rabbit_of(b), &w, until, e);
+  return go_through_dead(mg_rabbit_of(b), &w, until, e);
 }
 
 mg_err mg_rabbit_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e) {
   walk w = {.run = run, .tasks = tasks, .count = count, .max = SIZE_MAX, .purpose = REDRIVE};
-  mg_err err = go_through(mg_rabbit_of(b), &w, until, e);
+  mg_err err = go_through_dead(mg_rabbit_of(b), &w, until, e);
   *moved = w.moved;
   return err;
 }
 
 mg_err mg_rabbit_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e) {
   walk w = {.run = run, .tasks = tasks, .count = count, .max = SIZE_MAX, .purpose = PURGE};
-  mg_err err = go_through(mg_rabbit_of(b), &w, until, e);
+  mg_err err = go_through_dead(mg_rabbit_of(b), &w, until, e);
   *moved = w.moved;
   return err;
 }

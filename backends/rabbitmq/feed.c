@@ -58,6 +58,7 @@ void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_new
   }
   *l = (mg_lease){.previous = f->last, .feed = f, .epoch = f->epoch, .tag = d->delivery_tag, .bytes = bytes, .len = news->body.len};
   l->attempt = (uint32_t)mg_amqp_find_int(headers, "attempt", 0);
+  l->again = d->redelivered;
   memcpy(l->texts, run, run_len);
   memcpy(l->texts + run_len, task, task_len);
   l->run = l->texts;
@@ -182,7 +183,7 @@ static size_t take(mg_rabbit_feed *f, size_t max, mg_batch *out, bool *no_memory
   size_t got = 0;
   while (got < max && f->stash != NULL && f->held < f->limit) {
     mg_lease *l = f->stash;
-    mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .from = "", .body = {l->bytes, l->len}, .lease = l};
+    mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .again = l->again, .from = "", .body = {l->bytes, l->len}, .lease = l};
     *no_memory = !mg_batch_add(out, &d);
     if (*no_memory) break;
     l->state = MG_RABBIT_HELD;

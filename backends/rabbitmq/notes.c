@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define HELLO "hello" /* routing key of a new coordinator's word to workers */
-enum { PROBE_MS = 5000, CALM_MS = 5000 };
+#define DELAY "delay" /* of a word to coordinators: tasks wait in the queue that it is from */
+enum { PROBE_MS = 5000, CALM_MS = 5000, LEAVES_MS = 5000 };
 
 static void drop_note(mg_rabbit_notes *n, size_t i) {
   free(n->items[i].subject);
@@ -75,6 +76,10 @@ void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news) {
   mg_amqp_find_text(&p->headers, "from", from, sizeof from);
   (void)snprintf(ttl_text, sizeof ttl_text, "%.*s", (int)p->expiration.len, (const char *)p->expiration.bytes);
   bool fresh = false;
+  if (d->routing_key.len == strlen(DELAY) && memcmp(d->routing_key.bytes, DELAY, strlen(DELAY)) == 0) {
+    (void)put(&r->delays, from, (mg_slice){0}, mg_now_ms() + strtoll(ttl_text, NULL, 10), &fresh);
+    return;
+  }
   /* One that memory does not suffice for is lost like one the network lost: the next one comes. */
   if (put(&r->notes, from, news->body, mg_now_ms() + strtoll(ttl_text, NULL, 10), &fresh) && fresh && r->run != NULL) r->say_again = true;
 }
@@ -101,6 +106,26 @@ mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, m
   (void)put(&r->said, r->identity, body, mg_now_ms() + ttl_ms, &fresh);
   mg_err err = mg_rabbit_ready(r, until, e);
   return err == MG_OK ? say(r, "beats", r->identity, body, ttl_ms, until, e) : err;
+}
+
+void mg_rabbit_tell_delay(mg_rabbit *r, const char *queue, mg_ms ttl_ms) {
+  char exchange[256];
+  (void)snprintf(exchange, sizeof exchange, "%s.beats", r->settings.queue);
+  mg_rabbit_put_plain(r, exchange, DELAY, queue, (mg_slice){0}, ttl_ms + LEAVES_MS);
+}
+
+mg_err mg_rabbit_count_delayed(mg_rabbit *r, mg_ms until, int64_t *out, mg_error *e) {
+  mg_err err = MG_OK;
+  *out = 0;
+  expire(&r->delays, mg_now_ms());
+  for (size_t i = 0; i < r->delays.count && err == MG_OK; i++) {
+    char queue[256];
+    int64_t n;
+    (void)snprintf(queue, sizeof queue, "%s", r->delays.items[i].subject); /* what comes while the broker answers may move them */
+    err = mg_rabbit_count(r, queue, until, &n, e);
+    if (err == MG_OK && n > 0) *out += n;
+  }
+  return err;
 }
 
 mg_err mg_rabbit_hello(mg_rabbit *r, mg_ms until, mg_error *e) {

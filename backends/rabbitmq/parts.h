@@ -25,6 +25,7 @@ struct mg_lease {
   uint64_t epoch, tag;
   unsigned generation; /* of the consumers it came by */
   uint32_t attempt;
+  bool again; /* the broker says that somebody had it */
   const char *run, *task;
   uint8_t *bytes; /* the body; kept while a task may have to be published again */
   size_t len;
@@ -83,8 +84,9 @@ typedef struct mg_rabbit {
   bool declared;
   bool no_memory; /* a delivery could not be kept: the receiver must go, so that the broker brings it again */
   mg_rabbit_feed tasks, results;
-  mg_rabbit_notes notes; /* a coordinator's beats, a worker's controls */
-  mg_rabbit_notes said;  /* a coordinator's controls, a worker's beat: said again to those who come later */
+  mg_rabbit_notes notes;  /* a coordinator's beats, a worker's controls */
+  mg_rabbit_notes said;   /* a coordinator's controls, a worker's beat: said again to those who come later */
+  mg_rabbit_notes delays; /* a coordinator: the queues where tasks may wait for a delay, until those that were put there have left */
   bool say_again;
   char notes_queue[256];
   uint64_t next_tag;                    /* of the next message on the confirmed channel */
@@ -137,6 +139,7 @@ mg_err mg_rabbit_send(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_ms un
 mg_err mg_rabbit_publish_tasks(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_rabbit_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_rabbit_publish_dead(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
+void mg_rabbit_put_plain(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms); /* where the channel is open */
 /* Sends and does not wait for an answer. */
 mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
 
@@ -144,6 +147,9 @@ mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, cons
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news);
 bool mg_rabbit_notes_have(const mg_rabbit_notes *n, const char *subject);
 void mg_rabbit_notes_fini(mg_rabbit_notes *n);
+void mg_rabbit_tell_delay(mg_rabbit *r, const char *queue, mg_ms ttl_ms); /* to coordinators: tasks wait there; sent with what follows */
+/* Ready messages in all queues where tasks wait for a delay, as far as coordinators were told. */
+mg_err mg_rabbit_count_delayed(mg_rabbit *r, mg_ms until, int64_t *out, mg_error *e);
 mg_err mg_rabbit_hello(mg_rabbit *r, mg_ms until, mg_error *e); /* a coordinator is there: workers beat at once */
 mg_err mg_rabbit_say_again(mg_rabbit *r, mg_ms until, mg_error *e);
 mg_err mg_rabbit_beat(mg_backend *b, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e);
@@ -152,6 +158,8 @@ mg_err mg_rabbit_control(mg_backend *b, const char *subject, mg_slice body, mg_m
 mg_err mg_rabbit_read_controls(mg_backend *b, mg_ms until, mg_batch *out, mg_error *e);
 
 /* dead.c */
+/* Takes the run's messages out of a queue of tasks. */
+mg_err mg_rabbit_purge_tasks(mg_rabbit *r, const char *queue, const char *run, mg_ms until, size_t *removed, mg_error *e);
 mg_err mg_rabbit_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until, mg_batch *out, mg_error *e);
 mg_err mg_rabbit_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
 mg_err mg_rabbit_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);

@@ -85,10 +85,15 @@ static void put_message(mg_rabbit *r, uint16_t channel, const mg_rabbit_out *m, 
   mg_rabbit_put_content(r->publisher, channel, &p, m->body);
 }
 
-mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {
-  if (mg_rabbit_blocked(r->publisher)) return mg_rabbit_blocked_fault(r->publisher, e);
+void mg_rabbit_put_plain(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms) {
+  if (r->publisher == NULL || mg_rabbit_blocked(r->publisher) || !mg_rabbit_channel_is_open(r->publisher, MG_RABBIT_PLAIN)) return;
   mg_rabbit_out m = {.exchange = exchange, .key = key, .ttl_ms = ttl_ms, .body = body};
   put_message(r, MG_RABBIT_PLAIN, &m, from, NULL);
+}
+
+mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, const char *from, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {
+  if (mg_rabbit_blocked(r->publisher)) return mg_rabbit_blocked_fault(r->publisher, e);
+  mg_rabbit_put_plain(r, exchange, key, from, body, ttl_ms);
   mg_err err = mg_rabbit_flush(r->publisher, until, e);
   if (err == MG_CONN || err == MG_FATAL) mg_rabbit_drop(r, r->publisher);
   return err;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULTS_LUMP = 512, REST_EVERY_MS = 200 };
+enum { RESULTS_LUMP = 512, REST_EVERY_MS = 200, PURGE_MOST = 2000 };
 
 static void rabbit_close(mg_backend *b) {
   if (b == NULL) return;
@@ -16,6 +16,7 @@ static void rabbit_close(mg_backend *b) {
   mg_rabbit_feed_fini(&r->results);
   mg_rabbit_notes_fini(&r->notes);
   mg_rabbit_notes_fini(&r->said);
+  mg_rabbit_notes_fini(&r->delays);
   mg_batch_clear(&r->gets);
   mg_rabbit_settings_fini(&r->settings);
   free(r->identity);
@@ -97,8 +98,11 @@ static mg_err rabbit_depth(mg_backend *b, const char *run, mg_ms until, mg_depth
   mg_error ours = {0};
   char queue[256];
   *out = (mg_depth){.pending = -1, .in_flight = -1, .dead = -1, .results = -1, .oldest_ms = -1};
+  int64_t delayed = 0;
   mg_err err = mg_rabbit_ready(r, until, &ours);
+  if (err == MG_OK) err = mg_rabbit_count_delayed(r, until, &delayed, &ours); /* first: what leaves there meanwhile is counted here */
   if (err == MG_OK) err = mg_rabbit_count(r, r->settings.queue, until, &out->pending, &ours);
+  if (out->pending >= 0) out->pending += delayed;
   mg_rabbit_dead_queue(r, queue);
   if (err == MG_OK) err = mg_rabbit_count(r, queue, until, &out->dead, &ours);
   if (run == NULL) run = r->run;
@@ -113,7 +117,22 @@ static mg_err rabbit_depth(mg_backend *b, const char *run, mg_ms until, mg_depth
   return err;
 }
 
-/* Tasks of the run that wait are no longer to be told from others': workers drop them. Its results queue goes. */
+/* Its tasks are picked from among those that wait. A coordinator at its end does not hold up the many that others have there: workers drop its own. */
+static mg_err purge_waiting(mg_rabbit *r, const char *run, mg_ms until, size_t *removed, mg_error *e) {
+  int64_t waiting = 0;
+  mg_err err = MG_OK;
+  for (size_t i = 0; i < r->delays.count && err == MG_OK; i++) {
+    char queue[256];
+    (void)snprintf(queue, sizeof queue, "%s", r->delays.items[i].subject);
+    err = mg_rabbit_count(r, queue, until, &waiting, e);
+    if (err == MG_OK && waiting > 0) err = mg_rabbit_purge_tasks(r, queue, run, until, removed, e);
+  }
+  if (err == MG_OK) err = mg_rabbit_count(r, r->settings.queue, until, &waiting, e);
+  if (err != MG_OK || waiting <= 0 || (r->run != NULL && waiting > PURGE_MOST)) return err;
+  return mg_rabbit_purge_tasks(r, r->settings.queue, run, until, removed, e);
+}
+
+/* What workers hold they drop for the control that ended the run. Its results queue goes. */
 static mg_err rabbit_purge_run(mg_backend *b, const char *run, mg_ms until, size_t *removed, mg_error *e) {
   mg_rabbit *r = mg_rabbit_of(b);
   char queue[256];
@@ -127,8 +146,7 @@ static mg_err rabbit_purge_run(mg_backend *b, const char *run, mg_ms until, size
   amqp_queue_delete_t d = {.queue = mg_amqp_text(queue)};
   err = mg_rabbit_ask(r->receiver, MG_RABBIT_ADMIN, AMQP_QUEUE_DELETE_METHOD, &d, AMQP_QUEUE_DELETE_OK_METHOD, 0, until, NULL, e);
   err = mg_rabbit_after(r, err);
-  if (err != MG_OK && err != MG_AGAIN) return err;
-  return mg_fail(e, MG_UNSUPPORTED, "the results queue of %s was removed; its tasks that still wait on RabbitMQ are dropped by the workers that get them", run);
+  return err != MG_OK && err != MG_AGAIN ? err : purge_waiting(r, run, until, removed, e);
 }
 
 static mg_err rabbit_quarantine(mg_backend *b, const char *worker, bool on, mg_ms ttl_ms, mg_ms until, mg_error *e) {

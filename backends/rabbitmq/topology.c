@@ -290,7 +290,9 @@ mg_err mg_rabbit_retry_queue(mg_rabbit *r, mg_ms delay_ms, mg_ms until, char out
   args[n++] = mg_amqp_entry_text("x-dead-letter-routing-key", r->settings.queue);
   /* Declaring counts as use, publishing does not: it is declared before each use and outlives what is put into it then. */
   args[n++] = mg_amqp_entry_int("x-expires", clipped(ttl + EXPIRES_EXTRA_MS));
-  return declare_queue(r, out, args, n, until, e);
+  mg_err err = declare_queue(r, out, args, n, until, e);
+  if (err == MG_OK) mg_rabbit_tell_delay(r, out, ttl);
+  return err;
 }
 
 mg_err mg_rabbit_count(mg_rabbit *r, const char *queue, mg_ms until, int64_t *out, mg_error *e) {

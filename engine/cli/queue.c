@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TOLD_MS = 600000 };
+
 static const mg_flag flags[] = {MG_CONSOLE_FLAGS,
                                 {"plan", "FILE", "plan or checks whose queue is meant", NULL},
                                 {"run", "RUN", "the run; depth and drain without it: the whole queue", NULL},
@@ -52,13 +54,30 @@ static int depth(mg_console *c, const char *run) {
   return 0;
 }
 
+/* Where the broker hands out by itself, workers hold what nobody can take back, and may get more: they drop it once they know. */
+static mg_err tell_workers(mg_console *c, const char *run, mg_error *e) {
+  mg_control control = {.kind = MG_RUN_CANCELLED};
+  mg_buf body = {0};
+  (void)snprintf(control.subject, sizeof control.subject, "%s", run);
+  mg_control_encode(&body, &control);
+  mg_buf_clear(&c->scratch);
+  mg_err err = body.failed ? mg_fail(e, MG_NOMEM, "memory ended") : mg_frame_seal(&c->codec, mg_buf_slice(&body), &c->scratch, e);
+  mg_buf_fini(&body);
+  return err == MG_OK ? c->ops->control(c->backend, run, mg_buf_slice(&c->scratch), TOLD_MS, mg_console_until(c), e) : err;
+}
+
 static int purge(mg_console *c, const char *run) {
   size_t removed = 0;
   mg_error e;
+  bool reclaims = (c->ops->capabilities & MG_CAP_RECLAIM) != 0;
   if (run == NULL) return mg_complain("queue", MG_EXIT_USAGE, "purge needs --run RUN; mguard status lists the runs");
-  if (c->ops->purge_run(c->backend, run, mg_console_until(c), &removed, &e) != MG_OK) return mg_console_fail(c, &e);
+  if (!mg_ident_ok(run, MG_RUN_MAX, NULL)) return mg_complain("queue", MG_EXIT_USAGE, "--run is no id of a run");
+  if (!reclaims && tell_workers(c, run, &e) != MG_OK) return mg_console_fail(c, &e);
+  mg_err err = c->ops->purge_run(c->backend, run, mg_console_until(c), &removed, &e);
+  if (err != MG_OK && (err != MG_UNSUPPORTED || reclaims)) return mg_console_fail(c, &e);
   if (c->json) return mg_console_print(c, json_pack("{s:o?, s:I}", "run", mg_json_plain(run), "removed", (json_int_t)removed));
-  (void)printf("%zu task%s of run %s removed\n", removed, removed == 1 ? "" : "s", run);
+  if (err == MG_OK) (void)printf("%zu task%s of run %s removed\n", removed, removed == 1 ? "" : "s", run);
+  if (!reclaims) (void)printf("workers drop what they hold or get of run %s\n", run);
   return 0;
 }
 
@@ -74,7 +93,8 @@ static int drain(mg_console *c, const char *run, double wait_s) {
     if (left != said) (void)fprintf(stderr, "%" PRId64 " pending, %" PRId64 " in flight\n", d.pending, d.in_flight > 0 ? d.in_flight : 0);
     said = left;
     if (left == 0) return 0;
-    if (mg_now_ms() >= end) return mg_complain("queue", MG_EXIT_FAILURE, "%" PRId64 " tasks are left after %g s; mguard status shows who works on them", left, wait_s);
+    if (mg_now_ms() >= end)
+      return mg_complain("queue", MG_EXIT_FAILURE, "%" PRId64 " tasks are left after %g s; mguard status shows who works on them", left, wait_s);
     mg_console_pause(200);
   }
 }

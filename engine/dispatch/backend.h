@@ -8,7 +8,19 @@
  * Life of a task: published (pending) -> fetched under a lease by one worker -> extended while it runs -> acked, or nacked
  * (pending again after a delay), or dead-lettered. A lease that ends is not handed out again by brokers with
  * MG_CAP_RECLAIM: the coordinator takes the task back with reclaim() and publishes it anew; without it the broker redelivers.
- * extend, ack, nack and dead_letter on a lease that is no longer the task's give MG_LOST and change nothing. */
+ * extend, ack, nack and dead_letter on a lease that is no longer the task's give MG_LOST and change nothing.
+ *
+ * Without MG_CAP_RECLAIM (RabbitMQ, Kafka, SQS) nobody can take a task back, and of one task several messages may be about:
+ * - A task that was lost is published anew under the same id with attempt + 1, each time, whether it had begun or not. Results are told by the id alone, the
+ *   first one counts. A copy for a straggler has an id of its own.
+ * - Tasks nobody waits for any more (answered by another message, cut into pieces, given up) are named by the control MG_TASKS_DROPPED; whoever gets one
+ *   settles it unrun. The control holds the last of them, a newer one replaces it; its subject is the run and "/dropped".
+ * - Attempts are counted from the last beat of the worker that fell silent. So that a task which kills each worker at once is counted too, the backend marks a
+ *   delivery as `again` where somebody may have had it before; the worker then says so in a beat, and reads controls, before it runs the task.
+ * - A task is taken for lost where nobody names it for lease_seconds and depth is 0 (pending counts tasks that wait for a delay too), or a worker had what was
+ *   published a lease later. Both are looked at twice.
+ * - purge_run removes what can be told from other runs' messages, and gives MG_UNSUPPORTED where tasks that wait can not: the workers that get them drop
+ *   them, for the control MG_RUN_CLOSED or MG_RUN_CANCELLED. */
 #ifndef MG_DISPATCH_BACKEND_H
 #define MG_DISPATCH_BACKEND_H
 
@@ -22,15 +34,15 @@
 typedef struct mg_backend mg_backend;
 typedef struct mg_lease mg_lease; /* opaque receipt; belongs to the backend that gave it; freed by forget() or close() */
 
-enum { /* capabilities */
-  MG_CAP_RECLAIM = 1 << 0,     /* reclaim() and probe() work: the coordinator hands out again */
-  MG_CAP_EXACT_DEPTH = 1 << 1, /* depth is exact, pending and in flight */
-  MG_CAP_LIST_DEAD = 1 << 2,   /* list_dead, redrive, purge_dead */
-  MG_CAP_SKIP_RUNS = 1 << 3,   /* fetch honours skip_runs */
-  MG_CAP_NACK_DELAY = 1 << 4,  /* nack's delay is kept */
-  MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
-  MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
-  MG_CAP_EXTEND = 1 << 7       /* leases have an end and can be extended */
+enum {                              /* capabilities */
+       MG_CAP_RECLAIM = 1 << 0,     /* reclaim() and probe() work: the coordinator hands out again */
+       MG_CAP_EXACT_DEPTH = 1 << 1, /* depth is exact, pending and in flight */
+       MG_CAP_LIST_DEAD = 1 << 2,   /* list_dead, redrive, purge_dead */
+       MG_CAP_SKIP_RUNS = 1 << 3,   /* fetch honours skip_runs */
+       MG_CAP_NACK_DELAY = 1 << 4,  /* nack's delay is kept */
+       MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
+       MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
+       MG_CAP_EXTEND = 1 << 7       /* leases have an end and can be extended */
 };
 
 typedef struct mg_backend_config {
@@ -45,18 +57,19 @@ typedef struct mg_publish { /* a task to publish */
   const char *run, *task;
   uint32_t attempt;
   uint32_t delay_ms;
-  mg_slice body; /* a frame */
-  mg_err err;    /* out */
+  mg_slice body;   /* a frame */
+  mg_err err;      /* out */
   const char *why; /* publish_dead alone: the reason, one line */
 } mg_publish;
 
 typedef struct mg_delivery {
   const char *run, *task; /* "" where the broker does not say (the frame does) */
   uint32_t attempt;
-  const char *why;      /* dead letters: the reason; else NULL */
-  const char *from;     /* beats: the worker; controls, results: "" */
+  bool again;       /* tasks, without MG_CAP_RECLAIM: somebody had it before, or the broker does not say that nobody had */
+  const char *why;  /* dead letters: the reason; else NULL */
+  const char *from; /* beats: the worker; controls, results: "" */
   mg_slice body;
-  mg_lease *lease;      /* NULL for beats, controls and dead letters */
+  mg_lease *lease; /* NULL for beats, controls and dead letters */
 } mg_delivery;
 
 /* What a call brought. Zero-initialised is empty; owns items, texts and bodies (not the leases) until mg_batch_clear. */
@@ -94,7 +107,7 @@ typedef struct mg_probe {
 } mg_probe;
 
 typedef struct mg_depth {
-  int64_t pending, in_flight, dead, results; /* -1 where the broker does not tell */
+  int64_t pending, in_flight, dead, results; /* -1 where the broker does not tell; pending: with those that wait for a delay */
   int64_t oldest_ms;                         /* age of the oldest pending task; -1 unknown */
 } mg_depth;
 
@@ -161,8 +174,7 @@ typedef struct mg_backend_ops {
 
   /* MG_CAP_RECLAIM. Takes back tasks of the run whose lease has ended by the broker's clock, or (worker not NULL) that worker holds, or
    * (tasks not NULL) the named ones whoever holds them, pending or leased. They are then no longer on the queue; out gets run, task, attempt, from. */
-  mg_err (*reclaim)(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until,
-                    mg_batch *out, mg_error *e);
+  mg_err (*reclaim)(mg_backend *b, const char *run, const char *worker, const char *const *tasks, size_t count, mg_ms until, mg_batch *out, mg_error *e);
   mg_err (*probe)(mg_backend *b, const char *run, mg_probe *items, size_t count, mg_ms until, mg_error *e);
 
   mg_err (*depth)(mg_backend *b, const char *run /* NULL: the whole queue */, mg_ms until, mg_depth *out, mg_error *e);

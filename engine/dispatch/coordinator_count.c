@@ -231,7 +231,7 @@ static void say_completed(mg_coordinator *c, const mg_entry_out *e, const mg_res
 static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
   uint64_t first = e->first;
   if (r->count == 0) {
-    mg_coord_vanished(c, e, true, "its worker answered without a single case");
+    mg_coord_vanished(c, e, true, false, "its worker answered without a single case");
     return;
   }
   bool paired = e->copy != 0 || e->original != 0;
@@ -243,6 +243,8 @@ static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r)
     if (r->busy_ns > 0) mg_timing_add(&c->case_seconds, (double)r->busy_ns / 1e9 / r->count, r->count);
   }
   say_completed(c, e, r);
+  e->answerer = mg_breaker_find(&c->breaker, r->worker);
+  mg_coord_taken(c, e);
   bool fresh = count(c, first, r);
   if (!fresh) c->repeats_dropped++;
   if (!mg_coord_live(c)) return;

@@ -17,7 +17,7 @@
 #include "journal/journal.h"
 
 enum {
-  MG_SAMPLE_CASES = 20, /* run twice in every run */
+  MG_SAMPLE_CASES = 20,    /* run twice in every run */
   MG_FLAKY_CASES = 100000, /* most cases in a plan's own sample */
   MG_NOTES_MAX = 64,
   MG_RATE_SAMPLES = 12,
@@ -68,6 +68,7 @@ struct mg_coordinator {
 
   /* Times. */
   mg_ms started_ms, ended_ms, last_tick_ms, next_check_ms, drain_by, close_by, able_ms, outage_ms, beats_ms, next_lua_ms, next_rate_ms;
+  mg_ms taken_ms; /* when the task was published that, of those some worker had, was published last */
   bool connected, was_connected;
 
   /* Cases. */
@@ -105,13 +106,15 @@ struct mg_coordinator {
   uint32_t answering;     /* workers that answered without ever having beaten */
   const char **cancelled; /* ids to take back, gathered during a turn */
   size_t cancel_count, cancel_cap;
-  bool suspecting; /* everybody is silent: the link is asked for a sign first */
+  mg_control gone; /* without MG_CAP_RECLAIM: the last tasks that workers were told to drop, oldest first */
+  bool suspecting;    /* everybody is silent: the link is asked for a sign first */
   bool link_answered;
   bool unsent; /* some entry could not be given to the link */
   bool swept;  /* entries may be satisfied by answers of others */
 
   /* For the report. */
-  uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges, workers_lost, workers_recovered;
+  uint64_t dispatched_cases, tasks_published, tasks_done, requeued_tasks, requeued_cases, repeats_dropped, dead_lettered, bad_messages, hedges, workers_lost,
+      workers_recovered;
   mg_timing task_seconds, case_seconds;
   mg_stored_violation *listed;
   size_t listed_count;
@@ -176,9 +179,10 @@ mg_entry_out *mg_coord_entry(const mg_coordinator *c, uint32_t epoch, uint64_t s
 void mg_coord_dispatch(mg_coordinator *c); /* cuts and sends as much as may be out; begins what comes when all is counted */
 void mg_coord_send(mg_coordinator *c, mg_entry_out *e);
 void mg_coord_published(mg_coordinator *c, uint64_t token, mg_err err, const char *text);
-/* Its holder vanished: begun says whether it counts as an attempt. */
-void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const char *why);
-/* It is no longer where it should be, through nobody's fault: the same attempt again. */
+/* Its holder vanished: begun says whether it counts as an attempt; elsewhere: the broker has handed it out again by itself, and its new holder lives. */
+void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, bool elsewhere, const char *why);
+void mg_coord_count_requeue(mg_coordinator *c, const char *id, uint32_t cases, uint32_t attempt, const char *why);
+/* It is no longer where it should be, through nobody's fault: the same attempt again, or without MG_CAP_RECLAIM a message of its own. */
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why);
 void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury);
 void mg_coord_lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool candidate_ran);
@@ -187,7 +191,7 @@ void mg_coord_copy(mg_coordinator *c, mg_entry_out *e);
 /* What of the entry is not counted goes on in entries of its own; the entry itself is gone. at: a case to run alone, or none. */
 void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at);
 void mg_coord_rest(mg_coordinator *c, mg_entry_out *e);
-void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e);
+void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e); /* nobody waits for it any more: it is taken back, or dropped by whoever gets it */
 void mg_coord_flush_cancels(mg_coordinator *c);
 void mg_coord_sweep(mg_coordinator *c); /* entries whose cases were all counted by others */
 uint32_t mg_coord_executors(const mg_coordinator *c);
@@ -196,7 +200,7 @@ uint32_t mg_coord_executors(const mg_coordinator *c);
 void mg_coord_trace_begin(mg_coordinator *c, mg_entry_out *e); /* before it is sent; decides once whether it is traced */
 void mg_coord_trace_published(mg_coordinator *c, const mg_entry_out *e, const char *error);
 void mg_coord_trace_end(mg_coordinator *c, mg_entry_out *e, const char *worker, const char *error); /* before it leaves the ledger */
-void mg_coord_trace_over(mg_coordinator *c); /* the run ends: what is still out */
+void mg_coord_trace_over(mg_coordinator *c);                                                        /* the run ends: what is still out */
 
 /* --- coordinator_prefix.c --- */
 bool mg_coord_sequential(const mg_coordinator *c);
@@ -225,7 +229,8 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev);
 void mg_coord_silence(mg_coordinator *c); /* after beats were read */
 void mg_coord_check(mg_coordinator *c, mg_ms now);
 void mg_coord_restart_timers(mg_coordinator *c, mg_ms now);
-void mg_coord_take_back(mg_coordinator *c); /* draining: what no worker has fetched */
+void mg_coord_take_back(mg_coordinator *c);                    /* draining: what no worker has fetched */
+void mg_coord_taken(mg_coordinator *c, const mg_entry_out *e); /* some worker has or had it */
 
 /* --- coordinator_repeat.c --- */
 void mg_coord_keep_flaky(mg_coordinator *c, const mg_first *first); /* where the case belongs to the plan's sample */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20, UNBEGUN_MAX = 100 };
+enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20, UNBEGUN_MAX = 100, DROPPED_TTL_MS = 600000 };
 #define HEDGE_FACTOR 4.0
 
 uint32_t mg_coord_executors(const mg_coordinator *c) {
@@ -250,7 +250,7 @@ void mg_coord_dispatch(mg_coordinator *c) {
 /* --- again --- */
 
 void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e) {
-  if ((c->capabilities & MG_CAP_RECLAIM) == 0 || e->sent_ms == 0) return;
+  if (e->sent_ms == 0) return;
   if (c->cancel_count == c->cancel_cap) {
     size_t cap = c->cancel_cap == 0 ? 16 : 2 * c->cancel_cap;
     const char **grown = realloc(c->cancelled, cap * sizeof *grown);
@@ -264,9 +264,24 @@ void mg_coord_cancel(mg_coordinator *c, const mg_entry_out *e) {
   if (copy != NULL) c->cancelled[c->cancel_count++] = copy;
 }
 
+/* The last ones are told again with each that comes: the control replaces the one before. */
+static void tell_dropped(mg_coordinator *c) {
+  mg_control *d = &c->gone;
+  d->kind = MG_TASKS_DROPPED;
+  memcpy(d->subject, c->run, sizeof c->run);
+  for (size_t i = 0; i < c->cancel_count; i++) {
+    if (d->task_count == MG_CONTROL_TASKS) memmove(d->tasks[0], d->tasks[1], sizeof d->tasks[0] * --d->task_count);
+    (void)snprintf(d->tasks[d->task_count++], sizeof d->tasks[0], "%s", c->cancelled[i]);
+  }
+  mg_link_control(c->link, d, DROPPED_TTL_MS);
+}
+
 void mg_coord_flush_cancels(mg_coordinator *c) {
   if (c->cancel_count == 0) return;
-  mg_link_reclaim(c->link, c->phase == MG_PHASE_DRAINING ? MG_TOKEN_DRAIN : MG_TOKEN_CANCEL, c->run, NULL, c->cancelled, c->cancel_count);
+  if ((c->capabilities & MG_CAP_RECLAIM) == 0)
+    tell_dropped(c);
+  else
+    mg_link_reclaim(c->link, c->phase == MG_PHASE_DRAINING ? MG_TOKEN_DRAIN : MG_TOKEN_CANCEL, c->run, NULL, c->cancelled, c->cancel_count);
   for (size_t i = 0; i < c->cancel_count; i++) free((void *)(uintptr_t)c->cancelled[i]);
   c->cancel_count = 0;
 }
@@ -283,14 +298,18 @@ void mg_coord_sweep(mg_coordinator *c) {
   }
 }
 
+void mg_coord_count_requeue(mg_coordinator *c, const char *id, uint32_t cases, uint32_t attempt, const char *why) {
+  c->requeued_tasks++;
+  c->requeued_cases += cases;
+  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "queue_requeued",
+               MG_FIELDS(MG_LT("task_id", id), MG_LT("reason", why), MG_LI("attempt_count", attempt), MG_LI("cases", cases)),
+               "task %s, %u cases, attempt %u: %s", id, cases, attempt, why);
+}
+
 static void count_requeue(mg_coordinator *c, const mg_entry_out *e, const char *why) {
   char id[MG_TASK_MAX + 1];
   mg_task_id_make(id, e->epoch, e->seq);
-  c->requeued_tasks++;
-  c->requeued_cases += e->count;
-  mg_coord_log(c, MG_SAY_EVENT, MG_LOG_WARN, "queue_requeued",
-               MG_FIELDS(MG_LT("task_id", id), MG_LT("reason", why), MG_LI("attempt_count", e->attempt), MG_LI("cases", e->count)),
-               "task %s, %u cases, attempt %u: %s", id, e->count, e->attempt, why);
+  mg_coord_count_requeue(c, id, e->count, e->attempt, why);
 }
 
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why) {
@@ -299,6 +318,7 @@ void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why) {
     mg_ledger_remove(&c->ledger, e);
     return;
   }
+  if ((c->capabilities & MG_CAP_RECLAIM) == 0) e->attempt++; /* the message before may be about still: this is another one */
   count_requeue(c, e, why);
   mg_coord_send(c, e);
 }
@@ -332,11 +352,17 @@ static void send_halves(mg_coordinator *c, const mg_entry_out *of, uint64_t firs
   send_pieces(c, of, first, end);
 }
 
+/* A broker that hands out by itself may still have it: whoever gets it is to drop it. */
+static void let_go(mg_coordinator *c, const mg_entry_out *e) {
+  if ((c->capabilities & MG_CAP_RECLAIM) == 0) mg_coord_cancel(c, e);
+}
+
 void mg_coord_split(mg_coordinator *c, mg_entry_out *e, bool alone, uint64_t at) {
   mg_entry_out of = *e;
   uint64_t end = of.first + of.count;
   mg_coord_trace_end(c, e, NULL, "cut into smaller tasks");
   mg_coord_write_gone(c, e);
+  let_go(c, e);
   mg_ledger_answer(&c->ledger, e, NULL); /* a late answer still says which cases it was about */
   if (c->phase == MG_PHASE_DRAINING) return;
   if (alone && at >= of.first && at < end) {
@@ -352,11 +378,20 @@ void mg_coord_rest(mg_coordinator *c, mg_entry_out *e) {
   mg_entry_out of = *e;
   mg_coord_trace_end(c, e, NULL, "answered in part; the rest goes on in another task");
   mg_coord_write_gone(c, e);
+  if (e->attempt > 1) let_go(c, e);
   mg_ledger_answer(&c->ledger, e, NULL);
   if (c->phase != MG_PHASE_DRAINING) send_pieces(c, &of, of.first, of.first + of.count);
 }
 
-void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const char *why) {
+/* Where the broker has given it to somebody who lives, there is nothing to send. */
+static void again_unless(mg_coordinator *c, mg_entry_out *e, bool elsewhere, const char *why) {
+  if (elsewhere)
+    count_requeue(c, e, why);
+  else
+    mg_coord_again(c, e, why);
+}
+
+void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, bool elsewhere, const char *why) {
   e->vanishes++;
   if (!c->enable_requeue) {
     mg_coord_give_up(c, e, "its worker vanished and enable_requeue is false", false);
@@ -366,17 +401,18 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
     if (++e->unbegun > UNBEGUN_MAX)
       mg_coord_fault(c, "%u workers in a row vanished before they began a task they held: it is not its cases that end them", e->unbegun);
     else
-      mg_coord_again(c, e, why);
+      again_unless(c, e, elsewhere, why);
     return;
   }
   bool alone = e->care == MG_CARE_ALONE;
   e->unbegun = 0;
   e->losses++;
-  e->attempt++;
+  if ((c->capabilities & MG_CAP_RECLAIM) != 0) e->attempt++;
   mg_entry_out *other = mg_ledger_find(&c->ledger, e->copy != 0 ? e->copy : e->original);
   if (other != NULL) { /* one of them goes on, and knows */
     if (other->losses < e->losses) other->losses = e->losses;
     other->vanishes++;
+    let_go(c, e);
     mg_ledger_answer(&c->ledger, e, NULL);
     return;
   }
@@ -384,17 +420,17 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, const cha
     if (e->losses > 1)
       mg_coord_give_up(c, e, why, false);
     else
-      mg_coord_again(c, e, why);
+      again_unless(c, e, elsewhere, why);
   } else if (e->count > 1 && e->losses >= 2 && c->max_requeue > 0) {
     count_requeue(c, e, why);
     mg_coord_split(c, e, e->begun, e->at_case);
   } else if (e->losses > c->max_requeue && !alone && c->max_requeue > 0) {
     e->losses = c->max_requeue; /* its last chance it has alone */
-    mg_coord_again(c, e, why);
+    again_unless(c, e, elsewhere, why);
   } else if (e->losses > c->max_requeue) {
     mg_coord_give_up(c, e, why, true);
   } else {
-    mg_coord_again(c, e, why);
+    again_unless(c, e, elsewhere, why);
   }
 }
 
@@ -414,6 +450,7 @@ void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool 
   char id[MG_TASK_MAX + 1];
   mg_task_id_make(id, e->epoch, e->seq);
   mg_coord_trace_end(c, e, NULL, why);
+  let_go(c, e);
   if (e->kind == MG_TASK_REPEAT) {
     mg_coord_repeats_lost(c, e, 0);
     mg_ledger_remove(&c->ledger, e);

@@ -28,12 +28,20 @@ static void pardon(mg_coordinator *c, int worker) {
                control.subject);
 }
 
+void mg_coord_taken(mg_coordinator *c, const mg_entry_out *e) { c->taken_ms = larger(c->taken_ms, e->sent_ms); }
+
+/* A broker with MG_CAP_RECLAIM has one message of a task, the last; elsewhere earlier ones may be about and are as good. */
+static bool same_message(const mg_coordinator *c, const mg_entry_out *e, uint32_t attempt) {
+  return attempt == e->attempt || ((c->capabilities & MG_CAP_RECLAIM) == 0 && attempt < e->attempt);
+}
+
 static void read_tasks(mg_coordinator *c, int worker, mg_ms at) {
   const mg_peer *p = &c->breaker.peers[worker];
   for (size_t i = 0; i < p->task_count; i++) {
     const mg_beat_task *t = &p->tasks[i];
     mg_entry_out *e = strcmp(t->run, c->run) == 0 ? entry_of(c, t->id) : NULL;
-    if (e == NULL || t->attempt != e->attempt) continue;
+    if (e == NULL || !same_message(c, e, t->attempt)) continue;
+    mg_coord_taken(c, e);
     e->holder = worker;
     e->beat = p->counter;
     e->begun = t->running;
@@ -84,6 +92,34 @@ static void say_lost(mg_coordinator *c, int worker) {
                "worker %s was lost after %" PRIu64 " tasks", s->name, s->tasks_done);
 }
 
+/* What the last beat named. The broker hands it out again by itself, at once where it saw the connection go, else when a time is over: what nobody alive
+ * has been seen with does not wait for that. What was done elsewhere meanwhile still was handed out twice. */
+static void lose_tasks(mg_coordinator *c, int worker) {
+  const mg_peer *p = &c->breaker.peers[worker];
+  for (size_t i = 0; i < p->task_count && mg_coord_live(c); i++) {
+    const mg_beat_task *t = &p->tasks[i];
+    uint32_t epoch;
+    uint64_t seq;
+    if (strcmp(t->run, c->run) != 0 || !mg_task_id_parse(t->id, &epoch, &seq)) continue;
+    mg_entry_out *e = mg_coord_entry(c, epoch, seq);
+    if (e == NULL) {
+      const mg_answered *a = mg_ledger_answered(&c->ledger, epoch, seq);
+      if (a != NULL && a->answerer >= 0 && a->answerer != worker) {
+        mg_coord_count_requeue(c, t->id, a->count, t->attempt, "its worker vanished, and another one has done it since");
+      }
+      continue;
+    }
+    if (t->attempt > e->attempt) continue;
+    bool elsewhere = e->holder != worker && mg_breaker_is_alive(&c->breaker, e->holder);
+    if (!elsewhere) e->holder = -1;
+    if (t->attempt < e->attempt && e->care == MG_CARE_ALONE) e->care = MG_CARE_TELL; /* an older message of it, which was handed out with less care */
+    e->begun = t->running;
+    e->at_case = t->case_number;
+    if (t->running) e->candidate_ran = e->candidate_ran && t->role == MG_CANDIDATE;
+    mg_coord_vanished(c, e, t->running, elsewhere, "its worker vanished");
+  }
+}
+
 static void lose(mg_coordinator *c, int worker) {
   const mg_worker_seen *s = &c->breaker.seen[worker];
   double silent = (double)(c->beats_ms - s->last_beat_ms) / 1000;
@@ -108,17 +144,7 @@ static void lose(mg_coordinator *c, int worker) {
     mg_link_reclaim(c->link, MG_TOKEN_WORKER | (uint64_t)worker, c->run, s->name, NULL, 0);
     return;
   }
-  /* The broker hands its tasks out again when it notices; a copy of each does not wait for that. */
-  for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
-    next = e->next;
-    if (e->holder != worker) continue;
-    e->holder = -1;
-    if (e->begun) e->losses++;
-    if (e->losses > c->max_requeue || !c->enable_requeue)
-      mg_coord_give_up(c, e, "its workers vanished", true);
-    else
-      mg_coord_copy(c, e);
-  }
+  lose_tasks(c, worker);
 }
 
 void mg_coord_silence(mg_coordinator *c) {
@@ -146,13 +172,18 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
     c->link_answered = true;
     mg_coord_silence(c);
   }
-  /* Without probes: nothing waits and nobody names it, so the broker cannot have it. */
-  if ((c->capabilities & MG_CAP_RECLAIM) != 0 || ev->depth.pending != 0 || ev->depth.in_flight > 0 || !mg_coord_live(c)) return;
+  /* Without probes: nobody names it, and nothing waits at all, or a worker had what came to the queue a lease after it. So the broker cannot have it. */
+  if ((c->capabilities & MG_CAP_RECLAIM) != 0 || !mg_coord_live(c)) return;
+  /* What is held without an end, by somebody who does not name it, will not come back soon. */
+  bool ends = (c->capabilities & MG_CAP_EXTEND) != 0;
+  bool empty = ev->depth.pending == 0 && (ev->depth.in_flight <= 0 || !ends);
   mg_ms now = mg_now_ms();
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
     if (!e->published || now - e->sign_ms <= c->lease_ms) continue;
-    if (e->suspect)
+    if (!empty && c->taken_ms - e->sign_ms <= c->lease_ms)
+      e->suspect = false;
+    else if (e->suspect)
       mg_coord_again(c, e, "the broker no longer has it");
     else
       e->suspect = true; /* its answer may have passed the question */
@@ -203,7 +234,7 @@ void mg_coord_reclaimed(mg_coordinator *c, const mg_link_event *ev) {
   /* What is out with care was begun if, and only if, the last beat says so. Of the rest it may have been begun since: that is not known, and no attempt. */
   bool begun = names(worker, e) && e->begun;
   if (begun) e->candidate_ran = e->candidate_ran && e->candidate_at;
-  mg_coord_vanished(c, e, begun, "its worker vanished");
+  mg_coord_vanished(c, e, begun, false, "its worker vanished");
 }
 
 void mg_coord_reclaim_done(mg_coordinator *c, const mg_link_event *ev) {
@@ -215,7 +246,7 @@ void mg_coord_reclaim_done(mg_coordinator *c, const mg_link_event *ev) {
     next = e->next;
     if (e->holder != worker || !e->off_queue) continue;
     if (e->begun) e->candidate_ran = e->candidate_ran && e->candidate_at;
-    mg_coord_vanished(c, e, e->begun, "its worker vanished");
+    mg_coord_vanished(c, e, e->begun, false, "its worker vanished");
   }
 }
 

@@ -54,7 +54,16 @@ mg_entry_out *mg_ledger_add(mg_ledger *l, mg_task_kind kind, uint64_t first, uin
     e = malloc(sizeof *e);
   if (e == NULL) return NULL;
   if (l->count >= 2 * l->bucket_count) grow(l);
-  *e = (mg_entry_out){.seq = l->next_seq++, .epoch = l->epoch, .kind = kind, .first = first, .count = count, .list = list, .attempt = 1, .candidate_ran = true, .holder = -1};
+  *e = (mg_entry_out){.seq = l->next_seq++,
+                      .epoch = l->epoch,
+                      .kind = kind,
+                      .first = first,
+                      .count = count,
+                      .list = list,
+                      .attempt = 1,
+                      .candidate_ran = true,
+                      .holder = -1,
+                      .answerer = -1};
   e->chain = l->buckets[bucket(l, e->seq)];
   l->buckets[bucket(l, e->seq)] = e;
   e->prev = l->newest;
@@ -120,8 +129,13 @@ void mg_ledger_remove(mg_ledger *l, mg_entry_out *e) {
 }
 
 void mg_ledger_answer(mg_ledger *l, mg_entry_out *e, const mg_digest *digest) {
-  l->answered[e->seq % ANSWERED] =
-      (mg_answered){.seq = e->seq, .epoch = e->epoch, .first = e->first, .count = e->count, .compare = digest != NULL, .digest = digest == NULL ? (mg_digest){0} : *digest};
+  l->answered[e->seq % ANSWERED] = (mg_answered){.seq = e->seq,
+                                                 .epoch = e->epoch,
+                                                 .first = e->first,
+                                                 .count = e->count,
+                                                 .answerer = e->answerer,
+                                                 .compare = digest != NULL,
+                                                 .digest = digest == NULL ? (mg_digest){0} : *digest};
   mg_ledger_remove(l, e);
 }
 

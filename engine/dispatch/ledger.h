@@ -36,6 +36,7 @@ typedef struct mg_entry_out {
   bool candidate_at;                        /* begun: it is the candidate that runs */
   uint64_t beat;                            /* the holder's counter when it was named last, or seen to hold it */
   int holder;                               /* the worker that named it last; -1: nobody yet */
+  int answerer;                             /* the worker whose answer settled it; -1: none */
   mg_ms sent_ms;                            /* published last */
   mg_ms first_ms;                           /* published first */
   int64_t traced_ns, published_ns;          /* traced: when it began, and when it was handed to the queue last (mg_now_ns); 0: not traced */
@@ -46,6 +47,7 @@ typedef struct mg_entry_out {
 typedef struct mg_answered { /* of an entry that is gone */
   uint64_t seq, first;
   uint32_t epoch, count;
+  int answerer; /* -1: it was not settled by an answer */
   bool compare; /* digest is that of one whole answer */
   mg_digest digest;
 } mg_answered;

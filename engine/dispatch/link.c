@@ -21,7 +21,8 @@ static void deliver(mg_link *l, const mg_parcel *p, const mg_item *i) {
                       .from = mg_parcel_text_at(p, i->run),
                       .attempt = i->attempt,
                       .at_ms = i->ms,
-                      .state = (mg_task_state)i->state};
+                      .state = (mg_task_state)i->state,
+                      .again = i->flag};
   if (ev.text == NULL) ev.text = "";
   if (ev.from == NULL) ev.from = "";
   mg_slice body = mg_parcel_body_of(p, i);
@@ -257,8 +258,7 @@ void mg_link_control(mg_link *l, const mg_control *c, mg_ms ttl_ms) {
   mg_item *i = open_job(l, MG_JOB_CONTROL, 0);
   if (i == NULL) return;
   i->ms = ttl_ms;
-  i->text = mg_parcel_text(&l->inbox, c->subject);
-  i->state = (int)c->kind;
+  put_body(l, i, (mg_slice){(const uint8_t *)c, sizeof *c});
   (void)close_job(l);
 }
 

@@ -23,7 +23,7 @@ typedef enum mg_link_event_kind {
   MG_EV_CONNECTED,    /* text: what was reached; after a gap: reconnects counts it */
   MG_EV_DISCONNECTED, /* text: why */
   MG_EV_FAILED,       /* text: cannot be mended, or retry_for_ms is over; the link does nothing more */
-  MG_EV_TASK,         /* worker: a task whose frame opened; body is the encoded mg_task, lease its receipt */
+  MG_EV_TASK,         /* worker: a task whose frame opened; body is the encoded mg_task, token its receipt, again as in mg_delivery */
   MG_EV_BAD_MESSAGE,  /* text: a message that could not be read was dead-lettered or given back; for the log and the counter */
   MG_EV_CONTROL,      /* control */
   MG_EV_BEATEN,       /* worker: a beat that was given with send_now is on the broker; token: what mg_link_set_beat returned for it, or for a later one */
@@ -49,19 +49,20 @@ typedef struct mg_link_event {
   mg_slice body;
   mg_ms at_ms;
   mg_task_state state;
+  bool again;
   mg_depth depth;
   mg_control control;
 } mg_link_event;
 
 /* What went over a link, counted since its start, and what the broker told last. For metrics. */
 typedef struct mg_link_stats {
-  mg_timing publish_seconds; /* calls that publish tasks (coordinator) or results (worker) */
-  mg_timing fetch_seconds;   /* fetches that brought something, their wait included */
-  uint64_t published, fetched; /* messages of those calls */
+  mg_timing publish_seconds;                                                   /* calls that publish tasks (coordinator) or results (worker) */
+  mg_timing fetch_seconds;                                                     /* fetches that brought something, their wait included */
+  uint64_t published, fetched;                                                 /* messages of those calls */
   uint64_t sent_plain_bytes, sent_bytes, received_bytes, received_plain_bytes; /* of all frames: plain is before compression */
-  uint64_t extended, extend_lost; /* leases */
-  uint64_t throttled;             /* calls and messages that the broker refused for now */
-  mg_depth depth;                 /* coordinator: the whole queue; -1 where not known */
+  uint64_t extended, extend_lost;                                              /* leases */
+  uint64_t throttled;                                                          /* calls and messages that the broker refused for now */
+  mg_depth depth;                                                              /* coordinator: the whole queue; -1 where not known */
   mg_broker_stats broker;
 } mg_link_stats;
 

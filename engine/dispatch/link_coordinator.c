@@ -174,10 +174,12 @@ static mg_err probe(mg_link *l, const mg_item *job, mg_error *e) {
 }
 
 static mg_err control(mg_link *l, const mg_item *job, mg_error *e) {
-  mg_control c = {.kind = (mg_control_kind)job->state};
-  const char *subject = mg_parcel_text_at(&l->work, job->text);
-  (void)strncpy(c.subject, subject, sizeof c.subject - 1);
+  mg_control c;
+  char subject[sizeof c.subject + sizeof "/dropped"];
   mg_buf body = {0};
+  memcpy(&c, mg_parcel_body_of(&l->work, job).data, sizeof c);
+  /* Beside what is told of the run itself: each replaces its like alone. */
+  (void)snprintf(subject, sizeof subject, "%s%s", c.subject, c.kind == MG_TASKS_DROPPED ? "/dropped" : "");
   mg_control_encode(&body, &c);
   mg_buf_clear(&l->frames);
   mg_err err = body.failed ? mg_fail(e, MG_NOMEM, "no memory for a control message") : mg_link_seal(l, mg_buf_slice(&body), e);

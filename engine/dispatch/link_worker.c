@@ -320,6 +320,8 @@ static bool take_task(mg_link *l, const mg_delivery *d, mg_ms now) {
   }
   ev->token = token;
   ev->attempt = h->attempt;
+  ev->flag = d->again;
+  if (d->again) l->next_read = earlier(l->next_read, now + CONTROLS_MIN_MS);
   ev->body = at;
   ev->body_len = body.len;
   return true;

@@ -9,10 +9,11 @@
 
 #define TICK_MS 100
 #define LOAD_TIMEOUT_MS 60000
-#define BEAT_AT_ONCE_MS 1000   /* least time between two beats that are sent because tasks came or went */
-#define RETURN_MS 5000         /* for the broker to learn what is given back */
+#define BEAT_AT_ONCE_MS 1000 /* least time between two beats that are sent because tasks came or went */
+#define AGAIN_MS 250         /* between the arrival of a task somebody had before and its start */
+#define RETURN_MS 5000       /* for the broker to learn what is given back */
 #define RETURN_NOW_MS 1000
-#define LEAVE_MS 2000          /* for the last beat */
+#define LEAVE_MS 2000 /* for the last beat */
 #define FAILING_FIRST_MS 1000
 #define FAILING_MOST_MS 60000
 
@@ -84,9 +85,11 @@ static void on_announce(void *owner, void *task_owner) {
   beat(owner, false);
 }
 
-static void on_beaten(mg_worker *w, uint64_t number) {
+/* Who had it before may have been given up on: what is known of it arrives in a moment. */
+static void begin_told(mg_worker *w) {
+  mg_ms now = mg_now_ms();
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
-    if (!k->told || k->told_number == 0 || k->told_number > number) continue;
+    if (!k->told || k->told_number == 0 || k->told_number > w->beaten || (k->again_ms != 0 && now - k->again_ms < AGAIN_MS)) continue;
     k->told = false;
     mg_pool_begin(w->pool, k);
   }
@@ -174,6 +177,8 @@ static void fail(mg_worker *w, const char *why) {
 static void on_control(mg_worker *w, const mg_control *c) {
   if (c->kind == MG_RUN_CLOSED || c->kind == MG_RUN_CANCELLED) {
     mg_worker_run_is_over(w, c->subject, c->kind);
+  } else if (c->kind == MG_TASKS_DROPPED) {
+    mg_worker_tasks_dropped(w, c);
   } else if (strcmp(c->subject, w->name) == 0) {
     w->quarantined = c->kind == MG_QUARANTINE;
     mg_log(MG_LOG_WARN, w->quarantined ? "worker_quarantined" : "worker_pardoned", MG_FIELDS(MG_LT("worker_id", w->name)), "worker %s %s", w->name,
@@ -187,36 +192,37 @@ static void on_event(void *owner, const mg_link_event *ev) {
   static mg_log_limit bad, trouble;
   bool leaving = w->state == MG_WORKER_LEAVING; /* then the pool may be gone already */
   switch (ev->kind) {
-    case MG_EV_CONNECTED:
-      w->connected = true;
-      mg_log(MG_LOG_DEBUG, "broker_connected", MG_FIELDS(MG_LT("worker_id", w->name)), "connected to %s", ev->text);
-      break;
-    case MG_EV_DISCONNECTED:
-      w->connected = false;
-      mg_log(MG_LOG_WARN, "broker_disconnected", MG_FIELDS(MG_LT("worker_id", w->name)), "broker: %s", ev->text);
-      break;
-    case MG_EV_FAILED:
-      w->connected = false;
-      fail(w, ev->text);
-      break;
-    case MG_EV_TASK: mg_worker_take(w, ev); break;
-    case MG_EV_BEATEN:
-      if (!leaving) on_beaten(w, ev->token);
-      break;
-    case MG_EV_SETTLED: mg_worker_settled(w, ev); break;
-    case MG_EV_LEASE_LOST:
-      if (!leaving) mg_worker_lease_lost(w, ev);
-      break;
-    case MG_EV_CONTROL:
-      if (!leaving) on_control(w, &ev->control);
-      break;
-    case MG_EV_BAD_MESSAGE:
-      w->stats.bad_messages++;
-      mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text);
-      break;
-    case MG_EV_TROUBLE: mg_log_rarely(&trouble, 1000, MG_LOG_WARN, "broker_trouble", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text); break;
-    case MG_EV_STOPPED: w->link_over = true; break;
-    default: break; /* the coordinator's */
+  case MG_EV_CONNECTED:
+    w->connected = true;
+    mg_log(MG_LOG_DEBUG, "broker_connected", MG_FIELDS(MG_LT("worker_id", w->name)), "connected to %s", ev->text);
+    break;
+  case MG_EV_DISCONNECTED:
+    w->connected = false;
+    mg_log(MG_LOG_WARN, "broker_disconnected", MG_FIELDS(MG_LT("worker_id", w->name)), "broker: %s", ev->text);
+    break;
+  case MG_EV_FAILED:
+    w->connected = false;
+    fail(w, ev->text);
+    break;
+  case MG_EV_TASK: mg_worker_take(w, ev); break;
+  case MG_EV_BEATEN:
+    w->beaten = ev->token;
+    if (!leaving) begin_told(w);
+    break;
+  case MG_EV_SETTLED: mg_worker_settled(w, ev); break;
+  case MG_EV_LEASE_LOST:
+    if (!leaving) mg_worker_lease_lost(w, ev);
+    break;
+  case MG_EV_CONTROL:
+    if (!leaving) on_control(w, &ev->control);
+    break;
+  case MG_EV_BAD_MESSAGE:
+    w->stats.bad_messages++;
+    mg_log_rarely(&bad, 1000, MG_LOG_WARN, "bad_message", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text);
+    break;
+  case MG_EV_TROUBLE: mg_log_rarely(&trouble, 1000, MG_LOG_WARN, "broker_trouble", MG_FIELDS(MG_LT("worker_id", w->name)), "%s", ev->text); break;
+  case MG_EV_STOPPED: w->link_over = true; break;
+  default: break; /* the coordinator's */
   }
 }
 
@@ -247,8 +253,8 @@ static void on_failing(void *owner, const char *cause) {
   w->failing_ms = w->failing_ms == 0 ? FAILING_FIRST_MS : w->failing_ms * 2;
   if (w->failing_ms > FAILING_MOST_MS) w->failing_ms = FAILING_MOST_MS;
   w->pause_until = mg_now_ms() + w->failing_ms;
-  mg_log(MG_LOG_WARN, "worker_failing", MG_FIELDS(MG_LT("worker_id", w->name), MG_LI("retry_ms", w->failing_ms)),
-         "worker %s takes no tasks for %.0f s: %s", w->name, (double)w->failing_ms / 1000, cause);
+  mg_log(MG_LOG_WARN, "worker_failing", MG_FIELDS(MG_LT("worker_id", w->name), MG_LI("retry_ms", w->failing_ms)), "worker %s takes no tasks for %.0f s: %s",
+         w->name, (double)w->failing_ms / 1000, cause);
   mg_worker_return_all(w, 1);
   mg_worker_want(w);
   mg_worker_look(w);
@@ -259,6 +265,7 @@ static void on_tick(uv_timer_t *t) {
   mg_link_tick(w->link);
   if (w->state == MG_WORKER_LEAVING) return;
   beat(w, false);
+  begin_told(w);
   mg_worker_want(w);
   mg_worker_look(w);
 }

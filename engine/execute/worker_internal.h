@@ -16,8 +16,9 @@ typedef struct mg_kept {
   uint32_t attempt;
   uint8_t trace[16];             /* all zero: not traced, and then the times are not kept */
   int64_t taken_ns, finished_ns; /* mg_now_ns: when it came, when its executor was done */
-  bool told;            /* it begins once the beat with this number, or a later one, is on the broker */
-  uint64_t told_number; /* 0: none went yet */
+  bool told;                     /* it begins once the beat with this number, or a later one, is on the broker */
+  uint64_t told_number;          /* 0: none went yet */
+  mg_ms again_ms;                /* when it came, where somebody may have had it before; 0: nobody had */
   bool in_pool, begun, unwanted /* its run is over: no result */;
   char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];
 } mg_kept;
@@ -45,10 +46,17 @@ typedef struct mg_run_memory {
 } mg_run_memory;
 
 #define MG_RUN_MEMORIES 256
+#define MG_DROPPED_TASKS 256
+
+typedef struct mg_dropped_task { /* nobody waits for its result any more */
+  char run[MG_RUN_MAX + 1], id[MG_TASK_MAX + 1];
+} mg_dropped_task;
 
 typedef struct mg_run_memories {
   mg_run_memory runs[MG_RUN_MEMORIES];
   size_t count, next;
+  mg_dropped_task dropped[MG_DROPPED_TASKS]; /* the oldest are forgotten */
+  size_t dropped_count, dropped_next;
 } mg_run_memories;
 
 mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run); /* never NULL */
@@ -56,6 +64,8 @@ mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run); /* never NU
 bool mg_run_end(mg_run_memory *m, mg_control_kind kind);
 /* Whether tasks of the run with this epoch are to be dropped; a higher epoch than any before the end opens the run again: it was resumed. */
 bool mg_run_is_over(mg_run_memory *m, uint32_t epoch);
+bool mg_task_is_dropped(const mg_run_memories *m, const char *run, const char *id);
+void mg_task_drop(mg_run_memories *m, const char *run, const char *id);
 /* Delay of the next refusal: 1, 2, 4 ... 60 s. */
 mg_ms mg_run_refuse(mg_run_memory *m, mg_ms now);
 
@@ -93,6 +103,7 @@ struct mg_worker {
   size_t beat_cap;
   bool beat_changed; /* tasks came or went since the last one that was sent at once */
   mg_ms beat_sent_ms;
+  uint64_t beaten; /* number of the last beat that is known to be on the broker */
   mg_worker_stats stats;
 };
 
@@ -109,6 +120,7 @@ void mg_worker_finished(void *owner, void *task_owner, const mg_result *r); /* o
 void mg_worker_settled(mg_worker *w, const mg_link_event *ev);              /* MG_EV_SETTLED */
 void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev);
 void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind);
+void mg_worker_tasks_dropped(mg_worker *w, const mg_control *c);
 void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms); /* what no executor has begun */
 void mg_worker_return_all(mg_worker *w, mg_ms delay_ms);
 void mg_worker_want(mg_worker *w); /* tells the link how much more may come */

@@ -1,5 +1,6 @@
 #include "execute/worker_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,22 @@ bool mg_run_is_over(mg_run_memory *m, uint32_t epoch) {
   if (m->over && epoch > m->epoch) m->over = false;
   if (epoch > m->epoch) m->epoch = epoch;
   return m->over;
+}
+
+bool mg_task_is_dropped(const mg_run_memories *m, const char *run, const char *id) {
+  for (size_t i = 0; i < m->dropped_count; i++) {
+    if (strcmp(m->dropped[i].id, id) == 0 && strcmp(m->dropped[i].run, run) == 0) return true;
+  }
+  return false;
+}
+
+void mg_task_drop(mg_run_memories *m, const char *run, const char *id) {
+  if (mg_task_is_dropped(m, run, id)) return;
+  mg_dropped_task *d = &m->dropped[m->dropped_next];
+  m->dropped_next = (m->dropped_next + 1) % MG_DROPPED_TASKS;
+  if (m->dropped_count < MG_DROPPED_TASKS) m->dropped_count++;
+  (void)snprintf(d->run, sizeof d->run, "%s", run);
+  (void)snprintf(d->id, sizeof d->id, "%s", id);
 }
 
 mg_ms mg_run_refuse(mg_run_memory *m, mg_ms now) {

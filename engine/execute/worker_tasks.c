@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define AHEAD_NS 40e6      /* work that is kept ready for each executor where tasks are small */
+#define AHEAD_NS 40e6 /* work that is kept ready for each executor where tasks are small */
 #define AHEAD_MOST 256
-#define LONG_TASK_NS 1e9   /* nothing is kept ready behind tasks that take as long */
-#define BACKLOG_FACTOR 4   /* of unsettled tasks to wanted ones: beyond it the broker is too slow for more */
+#define LONG_TASK_NS 1e9 /* nothing is kept ready behind tasks that take as long */
+#define BACKLOG_FACTOR 4 /* of unsettled tasks to wanted ones: beyond it the broker is too slow for more */
 #define BACKLOG_LEAST 64
 #define FAILING_GIVE_BACK_MS 1000
 #define DEFAULT_TIMEOUT_MS 2000 /* as in lua/mguard/plan.lua */
@@ -82,6 +82,17 @@ void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind) 
   }
   mg_pool_cancel(w->pool, is_unwanted, on_unwanted);
   w->beat_changed = true;
+}
+
+static bool is_dropped_and_fresh(void *owner, void *task_owner, bool begun) {
+  const mg_kept *k = task_owner;
+  return !begun && mg_task_is_dropped(&((const mg_worker *)owner)->runs, k->run, k->id);
+}
+
+/* What has begun goes on: it is nearly over more often than not, and its result tells whether outcomes are stable. */
+void mg_worker_tasks_dropped(mg_worker *w, const mg_control *c) {
+  for (uint32_t i = 0; i < c->task_count; i++) mg_task_drop(&w->runs, c->subject, c->tasks[i]);
+  mg_pool_cancel(w->pool, is_dropped_and_fresh, on_unwanted);
 }
 
 void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev) {
@@ -169,8 +180,12 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
   memcpy(k->run, t.run, sizeof k->run);
   memcpy(k->id, t.id, sizeof k->id);
   mg_worker_trace_taken(k, &t);
+  if (ev->again) {
+    k->again_ms = mg_now_ms();
+    if (t.care == MG_CARE_NONE) t.care = MG_CARE_TELL;
+  }
   mg_run_memory *m = mg_run_remember(&w->runs, t.run);
-  if (mg_run_is_over(m, t.epoch)) {
+  if (mg_run_is_over(m, t.epoch) || mg_task_is_dropped(&w->runs, t.run, t.id)) {
     acknowledge(w, k);
   } else if (w->state != MG_WORKER_SERVING || w->quarantined || w->cannot_serve) {
     give_back(w, k, 0);

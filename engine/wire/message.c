@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 3 };
+enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 4 };
 
 void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS);
@@ -84,8 +84,10 @@ void mg_beat_encode(mg_buf *out, const mg_beat *b) {
     mg_wire_text(&p, t->run);
     mg_wire_text(&p, t->id);
     msgpack_pack_uint32(&p, t->attempt);
-    if (t->running) msgpack_pack_uint64(&p, t->case_number);
-    else msgpack_pack_nil(&p);
+    if (t->running)
+      msgpack_pack_uint64(&p, t->case_number);
+    else
+      msgpack_pack_nil(&p);
     msgpack_pack_int(&p, t->role);
   }
 }
@@ -133,6 +135,8 @@ void mg_control_encode(mg_buf *out, const mg_control *c) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_CONTROL, CONTROL_FIELDS);
   msgpack_pack_int(&p, c->kind);
   mg_wire_text(&p, c->subject);
+  msgpack_pack_array(&p, c->task_count);
+  for (uint32_t i = 0; i < c->task_count; i++) mg_wire_text(&p, c->tasks[i]);
 }
 
 mg_err mg_control_decode(mg_control *c, mg_slice bytes, mg_error *e) {
@@ -140,7 +144,9 @@ mg_err mg_control_decode(mg_control *c, mg_slice bytes, mg_error *e) {
   memset(c, 0, sizeof *c);
   mg_err err = mg_wire_open(&r, bytes, MG_WIRE_CONTROL, CONTROL_FIELDS, "control", e);
   if (err != MG_OK) return err;
-  c->kind = (mg_control_kind)mg_read_uint(&r, MG_RUN_CLOSED, MG_PARDON, "kind");
+  c->kind = (mg_control_kind)mg_read_uint(&r, MG_RUN_CLOSED, MG_TASKS_DROPPED, "kind");
   mg_read_text(&r, c->subject, sizeof c->subject, MG_READ_NAME, "subject");
+  c->task_count = (uint32_t)mg_read_array(&r, 0, MG_CONTROL_TASKS, 1, "tasks");
+  for (uint32_t i = 0; i < c->task_count && mg_reader_ok(&r); i++) mg_read_text(&r, c->tasks[i], sizeof c->tasks[i], MG_READ_DOTTED, "tasks");
   return mg_reader_end(&r, "control", e);
 }

@@ -12,13 +12,13 @@
 #include <stdbool.h>
 
 #define MG_WIRE_VERSION 1
-#define MG_RUN_MAX 64      /* longest run id in bytes: [A-Za-z0-9_-]+ */
-#define MG_TASK_MAX 48     /* longest task id, the same letters and '.' */
-#define MG_NAME_MAX 128    /* longest name of an implementation, clause or worker */
+#define MG_RUN_MAX 64       /* longest run id in bytes: [A-Za-z0-9_-]+ */
+#define MG_TASK_MAX 48      /* longest task id, the same letters and '.' */
+#define MG_NAME_MAX 128     /* longest name of an implementation, clause or worker */
 #define MG_TASK_CASES 65536 /* most cases in one task */
 
 typedef enum mg_task_kind {
-  MG_TASK_COUNT = 0, /* outcomes count */
+  MG_TASK_COUNT = 0,  /* outcomes count */
   MG_TASK_REPEAT = 1, /* run again in fresh lua_States to see whether the outcome repeats; counts nowhere */
   MG_TASK_EXPLAIN = 2 /* as REPEAT, and every clause is recorded as a violation is, message "holds" or "does not apply": for replay */
 } mg_task_kind;
@@ -38,11 +38,11 @@ typedef struct mg_task {
   uint32_t attempt; /* 1 the first time */
   mg_care care;
   mg_task_kind kind;
-  uint64_t first;  /* case number; ignored where payload is there */
-  uint32_t count;  /* 1 .. MG_TASK_CASES */
+  uint64_t first;   /* case number; ignored where payload is there */
+  uint32_t count;   /* 1 .. MG_TASK_CASES */
   mg_slice payload; /* empty: cases first .. first+count-1, generated; else MessagePack [[case, args], ...] of count entries,
                        args nil (generate) or bin (MessagePack array of the arguments); opaque to all but the executor */
-  uint64_t seed;   /* bits of the plan's int64 */
+  uint64_t seed;    /* bits of the plan's int64 */
   uint8_t fingerprint[32];
   char baseline[MG_NAME_MAX + 1]; /* "" where the plan has none */
   char candidate[MG_NAME_MAX + 1];
@@ -92,11 +92,11 @@ typedef struct mg_result {
   size_t label_count;
   bool has_digest; /* sum over all count cases; absent after a crash: the coordinator then computes it */
   mg_digest digest;
-  uint64_t busy_ns;                 /* executor time */
-  uint64_t role_ns[MG_ROLES];       /* executor time by role, 0 where not measured */
-  mg_slice fault;                   /* not empty: the checks are at fault (generator or transform raised or hung), with file:line */
-  mg_slice refused;                 /* not empty: this worker cannot run the task (other files, implementation unknown), count = 0 */
-  uint8_t worker_fingerprint[32];   /* with refused */
+  uint64_t busy_ns;               /* executor time */
+  uint64_t role_ns[MG_ROLES];     /* executor time by role, 0 where not measured */
+  mg_slice fault;                 /* not empty: the checks are at fault (generator or transform raised or hung), with file:line */
+  mg_slice refused;               /* not empty: this worker cannot run the task (other files, implementation unknown), count = 0 */
+  uint8_t worker_fingerprint[32]; /* with refused */
 } mg_result;
 
 void mg_result_encode(mg_buf *out, const mg_result *r);
@@ -107,7 +107,7 @@ typedef struct mg_beat_task {
   char run[MG_RUN_MAX + 1];
   char id[MG_TASK_MAX + 1];
   uint32_t attempt;
-  bool running;        /* an executor has begun it */
+  bool running;         /* an executor has begun it */
   uint64_t case_number; /* running: the case the executor is at */
   mg_role role;         /* running: the role of it that runs */
 } mg_beat_task;
@@ -129,11 +129,16 @@ void mg_beat_encode(mg_buf *out, const mg_beat *b);
 mg_err mg_beat_decode(mg_beat *b, mg_slice bytes, mg_error *e);
 void mg_beat_fini(mg_beat *b);
 
-typedef enum mg_control_kind { MG_RUN_CLOSED = 1, MG_RUN_CANCELLED = 2, MG_QUARANTINE = 3, MG_PARDON = 4 } mg_control_kind;
+typedef enum mg_control_kind { MG_RUN_CLOSED = 1, MG_RUN_CANCELLED = 2, MG_QUARANTINE = 3, MG_PARDON = 4, MG_TASKS_DROPPED = 5 } mg_control_kind;
+
+#define MG_CONTROL_TASKS 64 /* most tasks that one control names */
 
 typedef struct mg_control {
   mg_control_kind kind;
   char subject[MG_NAME_MAX + 1]; /* the run, or the worker for quarantine and pardon */
+  /* MG_TASKS_DROPPED: tasks of the run that nobody waits for any more, the last ones that there were. Whoever gets one settles it unrun. */
+  uint32_t task_count;
+  char tasks[MG_CONTROL_TASKS][MG_TASK_MAX + 1];
 } mg_control;
 
 void mg_control_encode(mg_buf *out, const mg_control *c);

@@ -20,7 +20,6 @@ typedef struct plan_of_faults {
   uint64_t at;
   const char *who;
   atomic_int times;
-  int hired;
 } plan_of_faults;
 
 static fake_deed by_plan(void *owner, const char *worker, const mg_task *t) {
@@ -40,18 +39,6 @@ static unsigned executions(const run_fixture *f) {
   unsigned n = 0;
   for (uint64_t i = 0; i < f->world.cases; i++) n += f->world.runs[i];
   return n;
-}
-
-/* Those who vanish are replaced, as a process manager would. */
-static void replace_the_gone(run_fixture *f) {
-  char name[16];
-  plan_of_faults *p = f->world.owner;
-  for (int i = 0; i < FIXTURE_WORKERS; i++) {
-    if (f->workers[i] == NULL || !fake_worker_gone(f->workers[i])) continue;
-    fake_worker_stop(f->workers[i]);
-    (void)snprintf(name, sizeof name, "r%d", p->hired++);
-    f->workers[i] = fake_worker_start(&f->world, name, f->executors);
-  }
 }
 
 static void a_worker_vanishes(void **state) {
@@ -76,7 +63,7 @@ static void a_worker_vanishes(void **state) {
 }
 
 static void replace_the_lost(run_fixture *f) {
-  if (fixture_events(f, "worker_lost") > 0) replace_the_gone(f);
+  if (fixture_events(f, "worker_lost") > 0) fixture_replace_the_gone(f);
 }
 
 static void the_only_worker_vanishes(void **state) {
@@ -100,7 +87,7 @@ static void many_vanish(void **state) {
   with(&f, &p, 5000);
   mg_options_set_int(f.options, "max_requeue_attempts", 30);
   f.worker_count = 3;
-  f.tick = replace_the_gone;
+  f.tick = fixture_replace_the_gone;
   fixture_run(&f);
   fixture_expect_whole(&f);
   assert_int_equal(f.world.vanished, 12);
@@ -116,7 +103,7 @@ static void poison(void **state) {
     run_fixture f;
     plan_of_faults p = {.what = deeds[i], .at = 775, .times = 1000000};
     with(&f, &p, 2000);
-    f.tick = replace_the_gone;
+    f.tick = fixture_replace_the_gone;
     fixture_run(&f);
     assert_string_equal(f.failed, "");
     assert_int_equal(f.state.dead_lettered, 1);
@@ -169,7 +156,7 @@ static void poison_takes_no_neighbour_along(void **state) {
     f.world.deed = poisoned;
     f.world.hold = 8;
     f.executors = 1;
-    f.tick = replace_the_gone;
+    f.tick = fixture_replace_the_gone;
     mg_options_set_int(f.options, "batch_size", batches[i]);
     mg_options_set_int(f.options, "max_requeue_attempts", requeues[i]);
     fixture_run(&f);
@@ -465,17 +452,26 @@ static void signed_run(void **state) {
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_worker_vanishes), cmocka_unit_test(the_only_worker_vanishes),
-      cmocka_unit_test(many_vanish),       cmocka_unit_test(poison),
+      cmocka_unit_test(a_worker_vanishes),
+      cmocka_unit_test(the_only_worker_vanishes),
+      cmocka_unit_test(many_vanish),
+      cmocka_unit_test(poison),
       cmocka_unit_test(poison_takes_no_neighbour_along),
-      cmocka_unit_test(no_requeue),        cmocka_unit_test(no_attempts),
-      cmocka_unit_test(late_answer),       cmocka_unit_test(late_answer_counts),
+      cmocka_unit_test(no_requeue),
+      cmocka_unit_test(no_attempts),
+      cmocka_unit_test(late_answer),
+      cmocka_unit_test(late_answer_counts),
       cmocka_unit_test(late_answer_is_half_new),
-      cmocka_unit_test(answered_twice),    cmocka_unit_test(answered_differently),
-      cmocka_unit_test(answered_in_part),  cmocka_unit_test(result_gone),
-      cmocka_unit_test(garbage),           cmocka_unit_test(lies),
-      cmocka_unit_test(buried_alive),      cmocka_unit_test(refused_by_one),
-      cmocka_unit_test(straggler),         cmocka_unit_test(quarantine),
+      cmocka_unit_test(answered_twice),
+      cmocka_unit_test(answered_differently),
+      cmocka_unit_test(answered_in_part),
+      cmocka_unit_test(result_gone),
+      cmocka_unit_test(garbage),
+      cmocka_unit_test(lies),
+      cmocka_unit_test(buried_alive),
+      cmocka_unit_test(refused_by_one),
+      cmocka_unit_test(straggler),
+      cmocka_unit_test(quarantine),
       cmocka_unit_test(signed_run),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

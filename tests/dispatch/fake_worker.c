@@ -64,9 +64,7 @@ static void beat_of(fake_worker *f, const mg_task *t, bool running, uint64_t at_
   mg_buf_fini(&framed);
 }
 
-static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, bool leaving) {
-  beat_of(f, t, running, at_case, MG_CANDIDATE, leaving);
-}
+static void beat(fake_worker *f, const mg_task *t, bool running, uint64_t at_case, bool leaving) { beat_of(f, t, running, at_case, MG_CANDIDATE, leaving); }
 
 /* Case numbers of a payload [[case, nil], ...] or [[case, bin], ...], written by the coordinator: uint64 each. */
 static void payload_cases(mg_slice p, uint64_t *cases, uint32_t count) {
@@ -141,8 +139,8 @@ static void answer(fake_worker *f, const mg_task *t, uint32_t count, fake_deed d
   free(cases);
 }
 
-/* A result for a closed run is not sent. */
-static bool run_is_over(fake_worker *f, const char *run) {
+/* Reads the controls; whether the run (NULL: none) is over, so that a result for it is not to be sent. */
+static bool hear(fake_worker *f, const char *run) {
   mg_batch batch = {0};
   bool over = false;
   (void)OPS->read_controls(f->backend, mg_now_ms() + 1000, &batch, NULL);
@@ -152,7 +150,8 @@ static bool run_is_over(fake_worker *f, const char *run) {
     mg_frame_fault fault;
     mg_control c;
     if (mg_frame_open(&f->codec, batch.items[i].body, &scratch, &body, &fault, NULL) == MG_OK && mg_control_decode(&c, body, NULL) == MG_OK) {
-      over = over || ((c.kind == MG_RUN_CLOSED || c.kind == MG_RUN_CANCELLED) && strcmp(c.subject, run) == 0);
+      over = over || (run != NULL && (c.kind == MG_RUN_CLOSED || c.kind == MG_RUN_CANCELLED) && strcmp(c.subject, run) == 0);
+      if (c.kind == MG_TASKS_DROPPED && c.task_count > atomic_load(&f->world->told_dropped)) atomic_store(&f->world->told_dropped, c.task_count);
     }
     mg_buf_fini(&scratch);
   }
@@ -181,7 +180,7 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
     beat(f, NULL, false, 0, false);
     break;
   case FAKE_SLOW:
-    for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end && !atomic_load(&f->stop) && !run_is_over(f, t->run);) {
+    for (mg_ms end = mg_now_ms() + w->slow_ms; mg_now_ms() < end && !atomic_load(&f->stop) && !hear(f, t->run);) {
       beat(f, t, true, at, false);
       s.ms = w->lease_ms;
       (void)OPS->extend(f->backend, &s, 1, mg_now_ms() + 1000, NULL);
@@ -211,7 +210,7 @@ static bool one_task(fake_worker *f, const mg_task *t, mg_lease *lease) {
   case FAKE_LIE: answer(f, t, t->count, deed, false); break;
   default: break;
   }
-  if ((deed == FAKE_LATE || deed == FAKE_SLOW) && run_is_over(f, t->run)) deed = FAKE_DROP;
+  if ((deed == FAKE_LATE || deed == FAKE_SLOW) && hear(f, t->run)) deed = FAKE_DROP;
   if (deed == FAKE_PARTIAL || deed == FAKE_HALF_AND_ALL)
     answer(f, t, (t->count + 1) / 2, FAKE_RUN, true);
   else if (deed != FAKE_DROP && deed != FAKE_FAULT)
@@ -244,7 +243,9 @@ static void *work(void *arg) {
       mg_buf_fini(&scratch);
     }
     mg_batch_clear(&batch);
-    if (alive && mg_now_ms() >= f->next_beat) beat(f, NULL, false, 0, false);
+    if (!alive || mg_now_ms() < f->next_beat) continue;
+    beat(f, NULL, false, 0, false);
+    (void)hear(f, NULL);
   }
   if (alive) beat(f, NULL, false, 0, true);
   atomic_store(&f->gone, true);

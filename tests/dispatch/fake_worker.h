@@ -37,7 +37,7 @@ typedef struct fake_world { /* shared by the workers of one test */
   uint64_t cases;
   atomic_uint *runs; /* times each case was run to count, `cases` of them */
   atomic_uint *repeats;
-  atomic_uint vanished, tasks, refused;
+  atomic_uint vanished, tasks, refused, told_dropped /* most tasks that a control told the workers to drop */;
   atomic_bool mute; /* nobody beats */
   /* What to do with a task; called on the worker's thread. NULL: run. */
   fake_deed (*deed)(void *owner, const char *worker, const mg_task *t);

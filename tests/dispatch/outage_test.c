@@ -170,7 +170,7 @@ static void timeout_in_an_outage(void **state) {
   fixture_fini(&f);
 }
 
-/* --- a broker that hands out again by itself: nothing is taken back, copies stand in --- */
+/* --- a broker that hands out again by itself: nothing is taken back, another message stands in --- */
 
 static fake_deed vanish_at_1234(void *owner, const char *worker, const mg_task *t) {
   (void)worker;
@@ -179,6 +179,8 @@ static fake_deed vanish_at_1234(void *owner, const char *worker, const mg_task *
 }
 
 static fake_deed drop_at_1234(void *owner, const char *worker, const mg_task *t) { return vanish_at_1234(owner, worker, t) == FAKE_RUN ? FAKE_RUN : FAKE_DROP; }
+
+static fake_deed slow_at_1234(void *owner, const char *worker, const mg_task *t) { return vanish_at_1234(owner, worker, t) == FAKE_RUN ? FAKE_RUN : FAKE_SLOW; }
 
 static void without_reclaim(void **state) {
   (void)state;
@@ -192,18 +194,66 @@ static void without_reclaim(void **state) {
     f.world.owner = &times;
     fixture_run(&f);
     fixture_expect_whole(&f);
-    assert_int_equal(f.state.hedges, !dropped);
-    assert_int_equal(f.state.requeued_tasks, dropped);
+    assert_int_equal(f.state.hedges, 0);
+    assert_int_equal(f.state.requeued_tasks, 1);
+    assert_int_equal(f.state.repeats_dropped, 0);
+    assert_non_null(strstr(f.events, dropped ? "the broker no longer has it" : "its worker vanished"));
     fixture_fini(&f);
   }
+}
+
+/* The one who has it lives: it is neither lost nor sent again, whatever the depth. Nor is it with others' tasks on the queue. */
+static void held_without_reclaim(void **state) {
+  (void)state;
+  run_fixture f;
+  atomic_int times = 1;
+  fragile(&f, 3000);
+  f.backend = &plain_backend;
+  mg_options_set_real(f.options, "lease_seconds", 0.3);
+  f.world.deed = slow_at_1234;
+  f.world.owner = &times;
+  f.world.slow_ms = 1500;
+  fixture_run(&f);
+  fixture_expect_whole(&f);
+  assert_int_equal(f.state.requeued_tasks, 0);
+  fixture_fini(&f);
+}
+
+/* A case that takes its worker along each time, as the beats tell: its task is cut, it alone is given up, and the workers are told to drop the others. */
+static void poison_without_reclaim(void **state) {
+  (void)state;
+  run_fixture f;
+  atomic_int times = 1000;
+  fragile(&f, 2000);
+  f.backend = &plain_backend;
+  mg_options_set_real(f.options, "lease_seconds", 0.5);
+  f.world.deed = vanish_at_1234;
+  f.world.owner = &times;
+  f.tick = fixture_replace_the_gone;
+  fixture_run(&f);
+  assert_string_equal(f.failed, "");
+  assert_int_equal(f.state.dead_lettered, 1);
+  assert_int_equal(f.tally.cases, 2000);
+  for (uint64_t i = 0; i < 2000; i++) assert_int_equal(f.world.runs[i], i != 1234);
+  assert_true(f.world.vanished <= 12);
+  assert_true(f.world.told_dropped > 0);
+  fixture_fini(&f);
 }
 
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(calls_fail),      cmocka_unit_test(an_outage), cmocka_unit_test(an_outage_for_all), cmocka_unit_test(from_the_beginning),
-      cmocka_unit_test(for_ever),        cmocka_unit_test(hopeless),  cmocka_unit_test(out_of_memory),     cmocka_unit_test(timeout_in_an_outage),
+      cmocka_unit_test(calls_fail),
+      cmocka_unit_test(an_outage),
+      cmocka_unit_test(an_outage_for_all),
+      cmocka_unit_test(from_the_beginning),
+      cmocka_unit_test(for_ever),
+      cmocka_unit_test(hopeless),
+      cmocka_unit_test(out_of_memory),
+      cmocka_unit_test(timeout_in_an_outage),
       cmocka_unit_test(without_reclaim),
+      cmocka_unit_test(held_without_reclaim),
+      cmocka_unit_test(poison_without_reclaim),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,16 @@ static void on_fixture_tick(uv_timer_t *t) {
   }
 }
 
+void fixture_replace_the_gone(run_fixture *f) {
+  char name[16];
+  for (int i = 0; i < FIXTURE_WORKERS; i++) {
+    if (f->workers[i] == NULL || !fake_worker_gone(f->workers[i])) continue;
+    fake_worker_stop(f->workers[i]);
+    (void)snprintf(name, sizeof name, "r%d", f->replaced++);
+    f->workers[i] = fake_worker_start(&f->world, name, f->executors);
+  }
+}
+
 fake_worker *fixture_hire(run_fixture *f, const char *name) {
   for (int i = 0; i < FIXTURE_WORKERS; i++) {
     if (f->workers[i] == NULL) return f->workers[i] = fake_worker_start(&f->world, name, f->executors);

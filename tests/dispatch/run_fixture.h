@@ -26,6 +26,7 @@ typedef struct run_fixture {
   mg_coordinator *coordinator;
   fake_worker *workers[FIXTURE_WORKERS];
   int worker_count; /* started at the beginning: w0, w1, ... */
+  int replaced;
   uint32_t executors;
   mg_ms begun_ms;
 
@@ -48,6 +49,7 @@ typedef struct run_fixture {
 void fixture_init(run_fixture *f, uint64_t cases);
 void fixture_run(run_fixture *f);
 void fixture_fini(run_fixture *f);
+void fixture_replace_the_gone(run_fixture *f);               /* those who vanished, as a process manager would */
 fake_worker *fixture_hire(run_fixture *f, const char *name); /* one more worker, during the run */
 
 /* Every case counted once as fake_outcome says, digest and tally, nothing lost, nothing left behind. */

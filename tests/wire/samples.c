@@ -27,8 +27,7 @@ mg_task mg_sample_task(void) {
 }
 
 mg_task mg_sample_payload_task(void) {
-  static const uint8_t payload[] = {0x93, 0x92, 0x05, 0xC0, 0x92, 0xCD, 0x01, 0x00,
-                                    0xC4, 0x03, 0x92, 0x01, 0x02, 0x92, 0x07, 0xC0};
+  static const uint8_t payload[] = {0x93, 0x92, 0x05, 0xC0, 0x92, 0xCD, 0x01, 0x00, 0xC4, 0x03, 0x92, 0x01, 0x02, 0x92, 0x07, 0xC0};
   mg_task t = mg_sample_task();
   t.first = 0;
   t.count = 3;
@@ -39,21 +38,12 @@ mg_task mg_sample_payload_task(void) {
 
 mg_result mg_sample_result(void) {
   static uint8_t outcomes[6] = {0x00, 0x00, 0x10, 0x43, 0x43, 0x0F};
-  static mg_failed failed[] = {
-      {2, MG_CANDIDATE, 1}, {3, MG_CANDIDATE, 5}, {3, MG_BASELINE, UINT64_MAX}, {4, MG_BASELINE, 2}};
+  static mg_failed failed[] = {{2, MG_CANDIDATE, 1}, {3, MG_CANDIDATE, 5}, {3, MG_BASELINE, UINT64_MAX}, {4, MG_BASELINE, 2}};
   static const uint8_t binary[] = {0, 255, 10, 128};
   static mg_violation violations[2];
-  violations[0] =
-      (mg_violation){2, 1002, MG_CANDIDATE, 0, mg_slice_of("raised: no"), mg_slice_of("{1, 2}, 1"), {0}, {0}, {0}};
-  violations[1] = (mg_violation){4,
-                                 1ull << 33,
-                                 MG_BASELINE,
-                                 63,
-                                 mg_slice_of("permute"),
-                                 mg_slice_of("{3}"),
-                                 mg_slice_of("{}"),
-                                 {binary, sizeof binary},
-                                 mg_slice_of("nil")};
+  violations[0] = (mg_violation){2, 1002, MG_CANDIDATE, 0, mg_slice_of("raised: no"), mg_slice_of("{1, 2}, 1"), {0}, {0}, {0}};
+  violations[1] = (mg_violation){
+      4, 1ull << 33, MG_BASELINE, 63, mg_slice_of("permute"), mg_slice_of("{3}"), mg_slice_of("{}"), {binary, sizeof binary}, mg_slice_of("nil")};
   static mg_label labels[2];
   labels[0] = (mg_label){mg_slice_of("empty list"), 4};
   labels[1] = (mg_label){mg_slice_of("long"), UINT64_MAX};
@@ -85,10 +75,9 @@ mg_result mg_sample_refusal(void) {
 }
 
 mg_beat mg_sample_beat(void) {
-  static mg_beat_task tasks[] = {
-      {.run = "r1", .id = "t0", .attempt = 1, .running = true, .case_number = 77, .role = MG_CANDIDATE},
-      {.run = "r1", .id = "t1.1", .attempt = 2},
-      {.run = "r2", .id = "x", .attempt = 300, .running = true, .case_number = 0}};
+  static mg_beat_task tasks[] = {{.run = "r1", .id = "t0", .attempt = 1, .running = true, .case_number = 77, .role = MG_CANDIDATE},
+                                 {.run = "r1", .id = "t1.1", .attempt = 2},
+                                 {.run = "r2", .id = "x", .attempt = 300, .running = true, .case_number = 0}};
   mg_beat b = {.worker = "host-1-00ff",
                .counter = 99,
                .executors = 4,
@@ -102,6 +91,4 @@ mg_beat mg_sample_beat(void) {
   return b;
 }
 
-mg_control mg_sample_control(void) {
-  return (mg_control){.kind = MG_QUARANTINE, .subject = "host-1-00ff"};
-}
+mg_control mg_sample_control(void) { return (mg_control){.kind = MG_TASKS_DROPPED, .subject = "r1", .task_count = 2, .tasks = {"1.7", "2.300"}}; }
