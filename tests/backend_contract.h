@@ -15,6 +15,7 @@ typedef struct mg_contract {
   /* Sets options and shared of config for a queue of this name; what it allocates lives until end. */
   void (*fill)(void *owner, const char *queue, mg_backend_config *config);
   void (*end)(void *owner, const char *queue); /* after the case, all backends closed; NULL: nothing to do */
+  bool (*reset)(void *owner);                  /* cuts all connections; for brokers with MG_CAP_RESUMES */
   mg_ms lease_ms;                              /* a short lease or delay this broker can keep */
   mg_ms quiet_ms;                              /* how long to watch that nothing comes */
   mg_ms patience_ms;                           /* how long to wait for what must come */

@@ -1,6 +1,9 @@
 /* Leases: who may settle a task, when it comes back, and where it goes when nobody can run it. */
 #include "tests/backend_contract_env.h"
 
+#include "tests/brokers/brokers.h"
+
+#include <stdio.h>
 #include <string.h>
 
 static bool can(const mg_env *v, uint32_t capability) { return (v->ops->capabilities & capability) != 0; }
@@ -132,6 +135,39 @@ static void a_settled_receipt_is_void(mg_env *v) {
   mg_settle_all(v, v->worker, v->ops->ack, &again, 0);
   mg_forget_all(v->worker, &batch);
   mg_forget_all(v->worker, &again);
+}
+
+/* The same over connections that are lost. */
+static void settle_at_last(mg_env *v, mg_backend *b, mg_settle_call call, const mg_batch *batch, mg_ms ms) {
+  mg_ms end = mg_soon(v);
+  for (size_t i = 0; i < batch->count; i++) {
+    mg_settle item = {.lease = batch->items[i].lease, .ms = ms};
+    mg_error e = {0};
+    mg_err err;
+    while ((err = call(b, &item, 1, mg_soon(v), &e)) == MG_CONN && mg_now_ms() < end) mg_test_pause(10);
+    mg_ok(err, &e);
+    assert_int_equal(item.err, MG_OK);
+  }
+}
+
+static void receipts_outlive_the_connection(mg_env *v) {
+  mg_need(v, MG_CAP_RESUMES, "keep receipts over a reconnect");
+  mg_batch held = {0}, results = {0};
+  mg_publish_some(v, v->run, 0, 3, 1);
+  mg_fetch_some(v, v->worker, &held, 2, 60000);
+  mg_publish_result_of(v, v->worker, v->run, 0, 2);
+  mg_fetch_results(v, v->coordinator, &results, 2);
+  assert_true(v->c->reset(v->c->owner));
+  settle_at_last(v, v->worker, v->ops->extend, &held, 60000);
+  assert_true(v->c->reset(v->c->owner));
+  settle_at_last(v, v->worker, v->ops->ack, &held, 0);
+  settle_at_last(v, v->coordinator, v->ops->ack_results, &results, 0);
+  mg_depth d = mg_depth_of(v, v->run);
+  assert_int_equal(d.pending, 1);
+  assert_int_equal(d.in_flight, 0);
+  assert_int_equal(d.results, 0);
+  mg_forget_all(v->worker, &held);
+  mg_forget_all(v->coordinator, &results);
 }
 
 static void an_ended_lease_is_taken_back(mg_env *v) {
@@ -369,6 +405,54 @@ static void dead_letters_are_listed_whole(mg_env *v) {
   mg_batch_clear(&dead);
 }
 
+/* What the coordinator gives up goes to the dead letters without ever being handed out; the same task twice is one entry. */
+static void given_up_tasks_are_dead_letters(mg_env *v) {
+  mg_need(v, MG_CAP_LIST_DEAD, "list dead letters");
+  if (v->ops->publish_dead == NULL) {
+    print_message("             skipped: %s takes no dead letters\n", v->ops->name);
+    skip();
+  }
+  static const char *const names[] = {"t0", "t1", "t2", "t0"};
+  mg_publish items[4];
+  mg_batch again = {0};
+  mg_error e = {0};
+  size_t moved = 99;
+  char bodies[4][80];
+  for (int i = 0; i < 4; i++) {
+    (void)snprintf(bodies[i], sizeof bodies[i], "%s/%s/3", v->run, names[i]);
+    items[i] = (mg_publish){.run = v->run, .task = names[i], .attempt = 3, .body = mg_slice_of(bodies[i]), .why = "case 7 ends its worker", .err = MG_FATAL};
+  }
+  mg_ok(v->ops->publish_dead(v->coordinator, items, 3, mg_soon(v), &e), &e);
+  mg_ok(v->ops->publish_dead(v->coordinator, items + 3, 1, mg_soon(v), &e), &e);
+  for (int i = 0; i < 4; i++) assert_int_equal(items[i].err, MG_OK);
+  mg_batch dead = dead_letters(v, v->run, 100, 3);
+  for (int i = 0; i < 3; i++) {
+    const mg_delivery *d = mg_find_item(&dead, v->run, i, 3);
+    mg_expect_item(d, v->run, i, 3);
+    assert_int_equal(d->attempt, 3);
+    assert_string_equal(d->why, "case 7 ends its worker");
+  }
+  mg_batch_clear(&dead);
+  mg_expect_no_task(v, v->worker);
+  mg_ok(v->ops->redrive(v->coordinator, v->run, names, 1, mg_soon(v), &moved, &e), &e);
+  assert_int_equal(moved, 1);
+  mg_fetch_some(v, v->worker, &again, 1, 60000);
+  mg_expect_item(&again.items[0], v->run, 0, 3);
+  mg_settle_all(v, v->worker, v->ops->ack, &again, 0);
+  mg_forget_all(v->worker, &again);
+  mg_ok(v->ops->purge_dead(v->coordinator, v->run, names + 1, 1, mg_soon(v), &moved, &e), &e);
+  assert_int_equal(moved, 1);
+  dead = dead_letters(v, v->run, 100, 1);
+  mg_expect_item(&dead.items[0], v->run, 2, 3);
+  mg_batch_clear(&dead);
+  mg_ok(v->ops->purge_dead(v->coordinator, v->other_run, NULL, 0, mg_soon(v), &moved, &e), &e);
+  assert_int_equal(moved, 0);
+  mg_ok(v->ops->purge_dead(v->coordinator, v->run, NULL, 0, mg_soon(v), &moved, &e), &e);
+  assert_int_equal(moved, 1);
+  dead = dead_letters(v, v->run, 100, 0);
+  mg_batch_clear(&dead);
+}
+
 static void dead_letters_are_redriven(mg_env *v) {
   mg_need(v, MG_CAP_LIST_DEAD, "redrive dead letters");
   mg_batch again = {0};
@@ -422,6 +506,7 @@ static void dead_letters_are_purged(mg_env *v) {
 const mg_contract_case mg_contract_leases[] = {
     CASE(a_nacked_task_comes_again),           CASE(a_nack_delay_is_kept),           CASE(delayed_tasks_are_counted),
     CASE(what_somebody_had_is_marked),         CASE(each_entry_has_its_own_error),   CASE(a_settled_receipt_is_void),
+    CASE(receipts_outlive_the_connection),     CASE(given_up_tasks_are_dead_letters),
     CASE(an_ended_lease_is_taken_back),        CASE(an_ended_lease_is_redelivered),  CASE(an_extended_lease_is_kept),
     CASE(tasks_of_a_worker_are_taken_back),    CASE(named_tasks_are_taken_back),     CASE(what_a_closed_worker_held_is_not_lost),
     CASE(a_forgotten_receipt_changes_nothing), CASE(a_dead_letter_is_not_delivered), CASE(dead_letters_are_listed_whole),

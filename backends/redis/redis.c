@@ -197,7 +197,8 @@ static mg_err redis_service(mg_backend *b, mg_ms until, mg_error *e) {
 const mg_backend_ops mg_redis_backend = {
     .name = "redis",
     .capabilities =
-        MG_CAP_RECLAIM | MG_CAP_EXACT_DEPTH | MG_CAP_LIST_DEAD | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_SHARED | MG_CAP_DEDUPE | MG_CAP_EXTEND,
+        MG_CAP_RECLAIM | MG_CAP_EXACT_DEPTH | MG_CAP_LIST_DEAD | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY | MG_CAP_SHARED | MG_CAP_DEDUPE | MG_CAP_EXTEND |
+        MG_CAP_RESUMES,
     .open = redis_open,
     .close = redis_close,
     .publish_tasks = mg_redis_publish_tasks,

@@ -34,15 +34,16 @@
 typedef struct mg_backend mg_backend;
 typedef struct mg_lease mg_lease; /* opaque receipt; belongs to the backend that gave it; freed by forget() or close() */
 
-enum {                              /* capabilities */
-       MG_CAP_RECLAIM = 1 << 0,     /* reclaim() and probe() work: the coordinator hands out again */
-       MG_CAP_EXACT_DEPTH = 1 << 1, /* depth is exact, pending and in flight */
-       MG_CAP_LIST_DEAD = 1 << 2,   /* list_dead, redrive, purge_dead */
-       MG_CAP_SKIP_RUNS = 1 << 3,   /* fetch honours skip_runs */
-       MG_CAP_NACK_DELAY = 1 << 4,  /* nack's delay is kept */
-       MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
-       MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
-       MG_CAP_EXTEND = 1 << 7       /* leases have an end and can be extended */
+enum { /* capabilities */
+  MG_CAP_RECLAIM = 1 << 0,     /* reclaim() and probe() work: the coordinator hands out again */
+  MG_CAP_EXACT_DEPTH = 1 << 1, /* depth is exact, pending and in flight */
+  MG_CAP_LIST_DEAD = 1 << 2,   /* list_dead, redrive, purge_dead */
+  MG_CAP_SKIP_RUNS = 1 << 3,   /* fetch honours skip_runs */
+  MG_CAP_NACK_DELAY = 1 << 4,  /* nack's delay is kept */
+  MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
+  MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
+  MG_CAP_EXTEND = 1 << 7,      /* leases have an end and can be extended */
+  MG_CAP_RESUMES = 1 << 8      /* receipts outlive a lost connection: after MG_CONN the next call connects anew, and they are as good as their lease */
 };
 
 typedef struct mg_backend_config {

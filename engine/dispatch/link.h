@@ -1,7 +1,8 @@
 /* link.h - the I/O thread between a libuv loop and a backend.
  *
  * The thread owns the backend: opens it, reconnects with jittered back-off, runs the calls. Two bounded queues join it to the loop's thread: jobs go down,
- * events come up. A job is never lost: on MG_CONN it is tried again after the reconnect (leases of the old connection settle as MG_LOST). Main may be
+ * events come up. A job is never lost: on MG_CONN it is tried again after the reconnect (leases of the old connection settle as MG_LOST,
+ * unless the broker has MG_CAP_RESUMES: then nothing is dropped, and what is held goes on as long as its lease). Main may be
  * slow or stand still: beats and lease extensions go on as long as mg_link_tick was called within tick_limit_ms.
  *
  * Jobs are taken together and become one call of the backend each kind; a wake-up may stand for many. Memory is kept from turn to turn.

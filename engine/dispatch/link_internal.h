@@ -85,6 +85,7 @@ struct mg_link {
 
   /* The link thread. */
   mg_backend *backend;
+  bool away; /* it has lost its connection, and is kept for the receipts (MG_CAP_RESUMES) */
   mg_parcel work, spare, post;
   mg_held *held;
   size_t held_count, held_cap;

@@ -113,12 +113,17 @@ static void fail(mg_link *l, const char *text) {
   mg_link_flush(l);
 }
 
+static bool is_up(const mg_link *l) { return l->backend != NULL && !l->away; }
+
 void mg_link_down(mg_link *l, const mg_error *why) {
-  if (l->backend == NULL) return;
+  if (!is_up(l)) return;
   (void)mg_link_say(l, MG_EV_DISCONNECTED, why->text);
-  mg_link_drop_leases(l);
-  l->config.backend->close(l->backend);
-  l->backend = NULL;
+  l->away = (l->config.backend->capabilities & MG_CAP_RESUMES) != 0;
+  if (!l->away) {
+    mg_link_drop_leases(l);
+    l->config.backend->close(l->backend);
+    l->backend = NULL;
+  }
   l->outage_since = mg_now_ms();
   l->timeouts = 0;
   l->seen.before_count = l->seen.now_count = 0;
@@ -174,6 +179,23 @@ static bool back_off(mg_link *l) {
   return true;
 }
 
+/* Opens it, or has what was kept connect anew. */
+static mg_err reach(mg_link *l, mg_ms until, mg_error *e) {
+  mg_depth ignored;
+  if (l->away) return l->config.backend->depth(l->backend, NULL, until, &ignored, e);
+  mg_err err = l->config.backend->open(&l->backend, &l->config.open, until, e);
+  if (err != MG_OK) l->backend = NULL;
+  return err;
+}
+
+/* Whether the leases still stand is asked at once. */
+static void take_up(mg_link *l) {
+  l->away = false;
+  for (size_t i = 0; l->config.worker && i < l->held_cap; i++) {
+    if (l->held[i].used && l->held[i].lease != NULL) l->held[i].extend_ms = l->next_extend = mg_now_ms();
+  }
+}
+
 bool mg_link_up(mg_link *l) {
   bool first = l->outage_since == 0;
   mg_ms connect_ms = (mg_ms)(1000 * mg_options_real(l->config.open.options, "connection.connect_timeout_seconds", 10));
@@ -182,11 +204,10 @@ bool mg_link_up(mg_link *l) {
     l->backoff_ms = MG_LINK_BACKOFF_MIN_MS;
   else if (!back_off(l))
     return false;
-  while (l->backend == NULL) {
+  for (;;) {
     mg_error e = {0};
-    mg_err err = l->config.backend->open(&l->backend, &l->config.open, mg_now_ms() + connect_ms, &e);
+    mg_err err = reach(l, mg_now_ms() + connect_ms, &e);
     if (err == MG_OK) break;
-    l->backend = NULL;
     if (is_final(err)) {
       fail(l, e.text);
       return false;
@@ -204,6 +225,7 @@ bool mg_link_up(mg_link *l) {
     }
     if (!back_off(l)) return false;
   }
+  if (l->away) take_up(l);
   l->good_calls = 0;
   if (!first) atomic_fetch_add(&l->reconnects, 1);
   l->outage_since = mg_now_ms(); /* from now on a connection is a reconnection */
@@ -343,7 +365,7 @@ void mg_link_main(void *arg) {
       rest(l, MG_NEVER);
       continue;
     }
-    if (l->backend == NULL && !mg_link_up(l)) continue;
+    if (!is_up(l) && !mg_link_up(l)) continue;
     if (l->config.worker)
       mg_link_worker_turn(l);
     else
@@ -351,7 +373,7 @@ void mg_link_main(void *arg) {
     mg_link_sweep(l);
     mg_link_flush(l);
   }
-  if (l->config.worker && l->backend != NULL && !l->failed) mg_link_worker_leave(l);
+  if (l->config.worker && is_up(l) && !l->failed) mg_link_worker_leave(l);
   for (size_t i = 0; i < l->held_cap; i++) l->held[i].lease = NULL;
   if (l->backend != NULL) l->config.backend->close(l->backend);
   l->backend = NULL;

@@ -69,6 +69,18 @@ static void fill(void *owner, const char *queue, mg_backend_config *config) {
   config->options = o;
 }
 
+static bool cut(const mg_test_redis *r) {
+  char out[100];
+  return r->pid == 0 || mg_test_redis_cli(r, out, sizeof out, "CLIENT", "KILL", "TYPE", "normal", (char *)NULL);
+}
+
+static bool reset(void *owner) {
+  const way *w = owner;
+  bool ok = cut(&w->server) && cut(&w->sentinel.servers[0]) && cut(&w->sentinel.servers[1]);
+  for (int i = 0; i < MG_TEST_NODES; i++) ok = cut(&w->cluster.nodes[i]) && ok;
+  return ok;
+}
+
 static void end(void *owner, const char *queue) {
   way *w = owner;
   (void)queue;
@@ -85,6 +97,7 @@ static int run(way *w, int argc, char **argv) {
       .owner = w,
       .fill = fill,
       .end = end,
+      .reset = reset,
       .lease_ms = 300,
       .quiet_ms = 200,
       .patience_ms = 30000,

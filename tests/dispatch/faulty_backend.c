@@ -2,7 +2,6 @@
 
 #include "tests/brokers/brokers.h"
 
-
 #define REAL (&mg_memory_backend)
 
 faulty_control faulty;
@@ -162,4 +161,5 @@ enum { CAPABILITIES = MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY 
   .stats = stats
 
 const mg_backend_ops faulty_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM, CALLS};
+const mg_backend_ops resuming_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM | MG_CAP_RESUMES, CALLS};
 const mg_backend_ops plain_backend = {.capabilities = CAPABILITIES, CALLS};

@@ -19,6 +19,7 @@ typedef struct faulty_control {
 
 extern faulty_control faulty;
 extern const mg_backend_ops faulty_backend;
+extern const mg_backend_ops resuming_backend; /* with MG_CAP_RESUMES: the handle is kept over outages */
 extern const mg_backend_ops plain_backend; /* the same without MG_CAP_RECLAIM */
 void faulty_reset(void);
 

@@ -397,6 +397,45 @@ static void across_an_outage(void **state) {
   tear_down(&b);
 }
 
+/* Where receipts outlive a connection nothing is dropped: what was held is extended, and settled as if nothing had been. */
+static void resumed_after_an_outage(void **state) {
+  (void)state;
+  bench b;
+  set_up(&b);
+  b.config.backend = &resuming_backend;
+  b.config.lease_ms = 60000;
+  start(&b);
+  publish(&b, "1.1", NULL);
+  publish(&b, "1.2", NULL);
+  mg_link_want(b.link, 2);
+  wait_for(&b, MG_EV_TASK, 2);
+  uint64_t token = last(&b, MG_EV_TASK)->token;
+  atomic_store(&faulty.down, true);
+  wait_for(&b, MG_EV_DISCONNECTED, 1);
+  (void)mg_link_finish(b.link, token, "r1", mg_slice_of("result"));
+  run_for(&b, 200);
+  assert_int_equal(count(&b, MG_EV_SETTLED), 0);
+  atomic_store(&faulty.down, false);
+  wait_for(&b, MG_EV_CONNECTED, 2);
+  wait_for(&b, MG_EV_SETTLED, 1);
+  assert_int_equal(last(&b, MG_EV_SETTLED)->err, MG_OK);
+  assert_int_equal(results(&b), 1);
+  /* The other one went elsewhere during the next outage: that is noticed at once, not at a third of the lease. */
+  atomic_store(&faulty.down, true);
+  wait_for(&b, MG_EV_DISCONNECTED, 2);
+  const char *gone[] = {"1.1", "1.2"};
+  mg_batch back = {0};
+  assert_int_equal(mg_memory_backend.reclaim(b.other, "r1", NULL, gone, 2, mg_now_ms() + 1000, &back, NULL), MG_OK);
+  assert_int_equal(back.count, 1);
+  mg_batch_clear(&back);
+  assert_int_equal(count(&b, MG_EV_LEASE_LOST), 0);
+  atomic_store(&faulty.down, false);
+  wait_for(&b, MG_EV_LEASE_LOST, 1);
+  assert_int_equal(faulty.opens, 1);
+  assert_int_equal(mg_link_reconnects(b.link), 2);
+  tear_down(&b);
+}
+
 static void gives_up_in_the_end(void **state) {
   (void)state;
   bench b;
@@ -532,6 +571,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(fetch_finish_settle), cmocka_unit_test(no_more_than_wanted), cmocka_unit_test(stopping_gives_back),
       cmocka_unit_test(leases_are_extended), cmocka_unit_test(while_main_sleeps),   cmocka_unit_test(not_beyond_max_task),
       cmocka_unit_test(beats_count),         cmocka_unit_test(unreadable_tasks),    cmocka_unit_test(across_an_outage),
+      cmocka_unit_test(resumed_after_an_outage),
       cmocka_unit_test(gives_up_in_the_end), cmocka_unit_test(hopeless_at_once),    cmocka_unit_test(a_stop_while_down_ends),
       cmocka_unit_test(controls_come_once),  cmocka_unit_test(skipped_runs),        cmocka_unit_test(many_jobs_few_calls),
       cmocka_unit_test(unreadable_results),
