@@ -57,7 +57,7 @@ static void a_worker_vanishes(void **state) {
     assert_int_equal(executions(&f), 5000);
     assert_int_equal(fixture_events(&f, "worker_lost"), 1);
     assert_int_equal(f.seen[0].lost + f.seen[1].lost, 1);
-    assert_true(f.took_ms < 20000); /* silence of 300 ms tells, not the end of the lease; tests/faults measures how soon */
+    assert_true(f.took_ms < 20000); /* silence of 600 ms tells, not the end of the lease; tests/faults measures how soon */
     fixture_fini(&f);
   }
 }
@@ -104,6 +104,8 @@ static void poison(void **state) {
     plan_of_faults p = {.what = deeds[i], .at = 775, .times = 1000000};
     with(&f, &p, 2000);
     f.tick = fixture_replace_the_gone;
+    mg_options_set_real(f.options, "heartbeat_timeout", 0.3); /* many die one after the other */
+    mg_options_set_real(f.options, "heartbeat_interval", 0.1);
     fixture_run(&f);
     assert_string_equal(f.failed, "");
     assert_int_equal(f.state.dead_lettered, 1);
@@ -155,6 +157,8 @@ static void poison_takes_no_neighbour_along(void **state) {
     with(&f, &p, 1600);
     f.world.deed = poisoned;
     f.world.hold = 8;
+    mg_options_set_real(f.options, "heartbeat_timeout", 0.3); /* many die one after the other */
+    mg_options_set_real(f.options, "heartbeat_interval", 0.1);
     f.executors = 1;
     f.tick = fixture_replace_the_gone;
     mg_options_set_int(f.options, "batch_size", batches[i]);
@@ -207,7 +211,7 @@ static void late_answer(void **state) {
   run_fixture f;
   plan_of_faults p = {.what = FAKE_LATE, .at = 20, .times = 1};
   with(&f, &p, 20000);
-  f.world.late_ms = 700;
+  f.world.late_ms = 1300;
   f.world.lease_ms = 400;
   f.world.pace_ms = 10;
   mg_options_set_real(f.options, "lease_seconds", 0.4);
@@ -227,7 +231,7 @@ static void late_answer_counts(void **state) {
   plan_of_faults p = {.what = FAKE_LATE, .at = 20, .times = 1};
   with(&f, &p, 100);
   f.worker_count = 1;
-  f.world.late_ms = 800;
+  f.world.late_ms = 1300;
   f.world.lease_ms = 400;
   fixture_run(&f);
   fixture_expect_whole(&f);
@@ -253,7 +257,7 @@ static void late_answer_is_half_new(void **state) {
   fixture_init(&f, 3000);
   f.world.deed = late_then_in_part_then_slow;
   f.world.owner = &turn;
-  f.world.late_ms = 900;
+  f.world.late_ms = 1300;
   f.world.slow_ms = 25000;
   f.world.lease_ms = 400;
   f.worker_count = 3;
@@ -407,7 +411,7 @@ static fake_deed watch_quarantine(void *owner, const char *worker, const mg_task
   fake_deed deed = by_plan(&q->faults, worker, t);
   if (strcmp(worker, "w0") != 0) return deed;
   if (deed == FAKE_LATE)
-    q->back_ms = mg_now_ms() + 700;
+    q->back_ms = mg_now_ms() + 1300;
   else if (q->again_ms == 0 && q->back_ms != 0)
     q->again_ms = mg_now_ms();
   return deed;
@@ -419,14 +423,14 @@ static void quarantine(void **state) {
   run_fixture f;
   quarantined q = {.faults = {.what = FAKE_LATE, .at = UINT64_MAX, .who = "w0", .times = 1}};
   with(&f, &q.faults, 20000);
-  f.world.late_ms = 700;
+  f.world.late_ms = 1300;
   f.world.pace_ms = 10;
   f.world.deed = watch_quarantine;
   fixture_run(&f);
   fixture_expect_whole(&f);
   assert_int_equal(fixture_events(&f, "worker_lost"), 1);
   assert_int_equal(fixture_events(&f, "worker_recovered"), 2);
-  /* Back after 700 ms, pardoned after three beats 40 ms apart that were read every 25 ms: at least one interval without work. */
+  /* Back after 1300 ms, pardoned after three beats 40 ms apart that were read every 25 ms: at least one interval of those without work. */
   assert_true(q.again_ms - q.back_ms > 60);
   fixture_fini(&f);
 }

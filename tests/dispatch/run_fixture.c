@@ -31,8 +31,8 @@ void fixture_init(run_fixture *f, uint64_t cases) {
   f->options = mg_options_new();
   mg_options_set_int(f->options, "batch_size", 50);
   mg_options_set_real(f->options, "lease_seconds", 5);
-  mg_options_set_real(f->options, "heartbeat_timeout", 0.3);
-  mg_options_set_real(f->options, "heartbeat_interval", 0.1);
+  mg_options_set_real(f->options, "heartbeat_timeout", 0.6);
+  mg_options_set_real(f->options, "heartbeat_interval", 0.2);
   mg_options_set_real(f->options, "heartbeat_check_interval", 0.05);
   f->world =
       (fake_world){.broker = mg_memory_broker_new(), .has_baseline = true, .cases = cases, .lease_ms = 5000, .beat_ms = 40, .late_ms = 300, .slow_ms = 300, .busy_us = 10000};
