@@ -4,6 +4,7 @@ A broker offers: start, stop, kill, again (the same data on the same port), conf
 harm below. A way that it does not have raises Unsupported, and the test is reported as skipped with that reason.
 """
 import os
+import re
 import shutil
 import signal
 import socket
@@ -74,6 +75,18 @@ class Broker:
     def results_after(self, run, mark):
         """How many came after the mark and cannot have reached a coordinator that stands still since then."""
         raise Unsupported("%s: results cannot be counted" % self.name)
+
+    def settles(self, sent):
+        """Of a call to the system, as strace shows it: names of the results that it settles."""
+        raise Unsupported("%s: settling cannot be told from other calls" % self.name)
+
+    def lose_writes(self, meanwhile):
+        """What was written while `meanwhile` ran is gone, though it was acknowledged."""
+        raise Unsupported("%s: acknowledged writes cannot be lost" % self.name)
+
+    def evict(self, rng):
+        """As if memory had run out: keys are gone. Gives their names."""
+        raise Unsupported("%s: evicts nothing" % self.name)
 
     def remove_result(self, run, mark):
         raise Unsupported("%s: a result cannot be removed by hand" % self.name)
@@ -179,9 +192,10 @@ class Redis(Broker):
                         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
                        cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
 
-    def again(self):
+    def again(self, append_only=True):
+        argv = ["setpriv", "--pdeathsig", "KILL", "redis-server", os.path.join(self.folder, "redis.conf")]
         with open(os.path.join(self.folder, "redis.log"), "ab") as log:
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "redis-server", os.path.join(self.folder, "redis.conf")],
+            self.process = subprocess.Popen(argv + ([] if append_only else ["--appendonly", "no"]),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
         def answers():
@@ -251,6 +265,26 @@ class Redis(Broker):
     def results_after(self, run, mark):
         return len(self._unread(run, mark))
 
+    def settles(self, sent):
+        return re.findall(r"\d{13}-\d+", sent.split("XDEL", 1)[1].split("\\r\\n*")[0]) if "XDEL" in sent else []
+
+    def lose_writes(self, meanwhile):
+        """What a failover to a replica that was behind does: the data of an earlier time takes the place of the present."""
+        self.client("SAVE")
+        files = [os.path.join(self.folder, name) for name in ("dump.rdb", "dump.old")]
+        shutil.copy(files[0], files[1])
+        meanwhile()
+        self.kill()
+        shutil.rmtree(os.path.join(self.folder, "appendonlydir"))
+        os.replace(files[1], files[0])
+        self.again(append_only=False)
+        self.client("CONFIG", "SET", "appendonly", "yes")
+
+    def evict(self, rng):
+        """A random key, as allkeys-random takes them; a real limit would take all at once here, where the data are so few."""
+        key = rng.choice(sorted(self.client("KEYS", "{mguard:mguard_tasks}:*")) or [b"none"])
+        return [key.decode()] if self.client("UNLINK", key) else []
+
     def remove_result(self, run, mark):
         return self.client("XDEL", self.key("results", run), self._unread(run, mark)[-1][0])
 
@@ -286,8 +320,10 @@ class Redis(Broker):
         return places + (["delayed"] if self.client("ZSCORE", self.key("delayed"), run + "\n" + task) else [])
 
     def fill(self, full):
-        used = int([x for x in self.client("INFO", "memory").split(b"\r\n") if x.startswith(b"used_memory:")][0].split(b":")[1])
-        self.client("CONFIG", "SET", "maxmemory", used // 2 if full else 0)
+        self.client("CONFIG", "SET", "maxmemory", self._used() // 2 if full else 0)
+
+    def _used(self):
+        return int([x for x in self.client("INFO", "memory").split(b"\r\n") if x.startswith(b"used_memory:")][0].split(b":")[1])
 
     def _variants(self, whole, rng):
         """What can be wrong with a message, each with a name."""

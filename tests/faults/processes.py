@@ -112,19 +112,20 @@ class Stage:
         self.count = 0
         self.environment = {}
 
-    def start(self, name, arguments, environment=None):
+    def start(self, name, arguments, environment=None, under=()):
+        """under: a program that runs it, with its arguments."""
         env = dict(os.environ, FAULTS_LOG=self.log.path)
         env.pop("MGUARD_SIGNING_KEY", None)
         env.update(self.environment)
         env.update(environment or {})
-        argv = ["setpriv", "--pdeathsig", "KILL", self.mguard] + arguments + ["--log-file", os.path.join(self.folder, name + ".log")]
+        argv = ["setpriv", "--pdeathsig", "KILL"] + list(under) + [self.mguard] + arguments + ["--log-file", os.path.join(self.folder, name + ".log")]
         with open(os.path.join(self.folder, name + ".out"), "ab") as out:
             popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True)
         program = Program(name, popen, self.folder)
         self.programs.append(program)
         return program
 
-    def run(self, queue, cases, seed, name="run", environment=None, more=()):
+    def run(self, queue, cases, seed, name="run", environment=None, more=(), under=()):
         """A coordinator; queue is its configuration."""
         self.count += 1
         name = "%s-%d" % (name, self.count)
@@ -132,8 +133,8 @@ class Stage:
         arguments += ["--backend", queue["backend"], "--queue-config", json.dumps(queue)]
         arguments += ["--report-json", os.path.join(self.folder, name + ".json"), "--outcomes", os.path.join(self.folder, name + ".csv"),
                       "--state-dir", os.path.join(self.folder, "runs")]
-        program = self.start(name, arguments + list(more), environment)
-        program.arguments = arguments + list(more)
+        program = self.start(name, arguments + list(more), environment, under)
+        program.arguments, program.queue, program.environment = arguments + list(more), queue, environment
         program.report_file, program.csv_file = (os.path.join(self.folder, name + end) for end in (".json", ".csv"))
         self.runs.append(program)
         return program
@@ -144,6 +145,7 @@ class Stage:
         arguments = [run.arguments[0]] + run.arguments[2:] + ["--resume", run_id]
         program = self.start("%s-resumed-%d" % (run.name.split("-resumed")[0], self.count), arguments, environment)
         program.arguments, program.report_file, program.csv_file = run.arguments, run.report_file, run.csv_file
+        program.queue, program.environment = run.queue, environment
         self.runs.append(program)
         return program
 
@@ -161,6 +163,15 @@ class Stage:
     def report(self, coordinator):
         with open(coordinator.report_file) as f:
             return json.load(f)
+
+    def verify(self, coordinator):
+        """What mguard verify finds, with its exit code, and a text of it."""
+        argv = [self.mguard, "verify", self.run_id(coordinator), "--state-dir", os.path.join(self.folder, "runs"), "--json", "--backend",
+                coordinator.queue["backend"], "--queue-config", json.dumps(coordinator.queue)]
+        env = dict(os.environ, **(coordinator.environment or {}))
+        done = subprocess.run(argv, env=env, timeout=60, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        found = json.loads(done.stdout) if done.stdout else {}
+        return done.returncode, found, done.stdout + done.stderr
 
     def executing(self, worker, seconds=20, since=None):
         """Waits until the worker runs a case, and gives it."""

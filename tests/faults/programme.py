@@ -113,6 +113,9 @@ class Context:
                 role, report["outcomes"][role]["lost"], lost, coordinator.tail())
             assert report["outcomes"][role]["timeout"] == 0, "%s: %d cases timed out" % (role, report["outcomes"][role]["timeout"])
         self.no_residue(coordinator)
+        code, found, said = self.stage.verify(coordinator)
+        assert code == (0 if lost == 0 else 1) and found["lost"] == lost, "verify: exit code %d: %s" % (code, said)
+        assert found["missing"] == found["duplicated"] == found["unexpected"] == found["residue"] == 0 and found["digest_right"], said
         executed, missing, beyond = executions(self.stage.log, cases, names)
         assert missing == 0, "%d executions are missing: cases were counted that never ran" % missing
         return Facts(report, executed, beyond, coordinator)

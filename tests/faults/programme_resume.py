@@ -1,9 +1,11 @@
 """Coordinators that are killed and resumed, by their journal."""
 import os
+import re
+import shutil
 import signal
 import sqlite3
 
-from brokers import wait_until
+from brokers import Unsupported, wait_until
 from programme import TooSoon, fault
 
 
@@ -112,3 +114,88 @@ def second(x):
     code = late.wait(20)
     assert code == 4 and "has ended" in late.said(), "exit code %d: %s" % (code, late.said())
     return "%s; then: %s" % (other.said().strip(), facts)
+
+
+def trace_lines(file):
+    """(thread, call, file named by its descriptor, text) of each call when it ended, or of a send when it began."""
+    begun = {}
+    with open(file, errors="replace") as f:
+        for line in f:
+            m = re.match(r"(\d+) +(?:<\.\.\. )?(\w+)(?: resumed>|\()(.*)", line)
+            if not m:
+                continue
+            thread, call, text = m.groups()
+            if "unfinished ..." in line:
+                begun[thread] = text
+                if call == "sendto":
+                    yield call, text
+                continue
+            known = begun.pop(thread, "") if "resumed>" in line else ""
+            if call != "sendto" or "resumed>" not in line:
+                yield call, known + text
+
+
+@fault("what is on the disk when a result is settled", alone=True)
+def settled(x):
+    """Under strace: between the arrival of a result and its settling its record is written to the log and synced, each one."""
+    if shutil.which("strace") is None:
+        raise Unsupported("strace is not installed")
+    file = os.path.join(x.stage.folder, "trace")
+    cases, queue = 60, x.queue(batch_size=5, compress=False)
+    strace = ["strace", "-f", "-y", "-s", "200000", "-e", "trace=recvfrom,sendto,pwrite64,fdatasync,fsync", "-o", file]
+    run = x.run(queue, cases, under=strace)
+    run.wait_event("run_eval_start", 30)
+    x.workers(queue, 2, 20)
+    code = run.wait(120)
+    if "ptrace" in run.said():
+        raise Unsupported("strace may not trace here: %s" % run.said()[:200])
+    assert code in (0, 2), "exit code %d: %s" % (code, run.tail())
+    calls = list(trace_lines(file))
+    settles = [(i, name) for i, (call, text) in enumerate(calls) if call == "sendto" for name in x.broker.settles(text)]
+    assert len(settles) >= cases / 5, "only %d results were settled" % len(settles)
+    for at, name in settles:
+        came = next(i for i, (call, text) in enumerate(calls) if call == "recvfrom" and name in text)
+        after = [(call, text.split(">", 1)[0]) for call, text in calls[came:at]]
+        written = next((i for i, (call, where) in enumerate(after) if call == "pwrite64" and where.endswith(".db-wal")), None)
+        assert written is not None, "result %s is settled before anything was written to the log" % name
+        synced = [call for call, where in after[written:] if call in ("fdatasync", "fsync") and where.endswith(".db-wal")]
+        assert synced, "result %s is settled before the log was synced" % name
+    facts = x.check(run, cases, exit_code=code, same_digest=True)
+    return "%d results in %d settling calls, each synced before; %s" % (len(settles), len({at for at, _ in settles}), facts)
+
+
+@fault("the broker loses acknowledged writes")
+def rolled_back(x):
+    """A failover to a replica that was behind: tasks and results that were acknowledged are gone, others are there again."""
+    cases, queue = x.cases(900, 3000), x.queue()
+    workers = x.workers(queue, 3, 5)
+    run = x.run(queue, cases)
+    name, lines = x.stage.run_id(run), []
+    for _ in range(3 if x.full else 2):
+        x.stage.executing(workers[0])
+        before, ran = recorded(x, name), len(x.stage.log.read())
+        x.broker.lose_writes(lambda: wait_until(lambda: len(x.stage.log.read()) > ran + 150 or not run.running(), 30, "work goes on"))
+        if not run.running():
+            raise TooSoon("the run was over before the writes were lost")
+        lines.append(recorded(x, name) - before)
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0 or facts.dropped > 0, facts)
+    assert recorded(x, name) == cases
+    return "%s cases were recorded between the copies and the falls; %s" % (" ".join(map(str, lines)), facts)
+
+
+@fault("the broker evicts keys")
+def evicted(x):
+    """Whatever keys of the run are gone, what is missing is sent again."""
+    cases, queue = x.cases(900, 3000), x.queue()
+    workers = x.workers(queue, 3, 5)
+    run = x.run(queue, cases)
+    name, gone = x.stage.run_id(run), []
+    for _ in range(40 if x.full else 12):
+        ran = len(x.stage.log.read())
+        gone += x.broker.evict(x.rng)
+        wait_until(lambda: len(x.stage.log.read()) > ran + 60 or not run.running(), 30, lambda: "work goes on without %r: %s" % (gone, run.tail()))
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0 or facts.dropped > 0, facts)
+    assert recorded(x, name) == cases
+    return "%d keys evicted, %s; %s" % (len(gone), " ".join(sorted({re.sub(r".*}:|:.*", "", key) or key for key in gone})), facts)
