@@ -42,7 +42,7 @@ simulate:
 	@build/tests/simulate/simulate_test --table
 bench:
 	@scripts/deps test
-	@$(QUIETLY) build
+	@$(QUIETLY) build build/tests/cli/monitor_test
 	@bench/run
 
 # PREFIX and DESTDIR as everywhere; the library and its headers serve C programs through pkg-config.

@@ -35,11 +35,13 @@ mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *co
   }
   mg_metric_info build = {MG_GAUGE, "metamorphic_build_info", "Always 1; the version of mguard.", {"version"}, 1};
   mg_metric_set(mg_metrics_add(m->metrics, &build), 1, MG_VERSION);
-  mg_log(MG_LOG_INFO, "metrics_listening", MG_FIELDS(MG_LT("host", host != NULL ? host : "127.0.0.1"), MG_LI("port", mg_http_port(m->http))),
-         "metrics, health and readiness on port %d", mg_http_port(m->http));
+  mg_log(MG_LOG_INFO, "metrics_listening", MG_FIELDS(MG_LT("host", host != NULL ? host : "127.0.0.1"), MG_LI("port", mg_monitor_port(m))),
+         "metrics, health and readiness on port %d", mg_monitor_port(m));
   *out = m;
   return MG_OK;
 }
+
+int mg_monitor_port(const mg_monitor *m) { return mg_http_port(m->http); }
 
 void mg_monitor_stop(mg_monitor *m) {
   if (m == NULL) return;

@@ -17,6 +17,7 @@ typedef struct mg_monitor mg_monitor;
 
 /* *out NULL where the flags ask for nothing. MG_ARG with what is wrong. */
 mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *command, mg_error *e);
+int mg_monitor_port(const mg_monitor *m); /* the one it answers on */
 void mg_monitor_stop(mg_monitor *m); /* NULL is fine, here and below */
 
 /* How often links should ask the broker about itself; 0 where nobody looks. */

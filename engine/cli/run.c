@@ -127,7 +127,7 @@ static void on_log(void *owner, const mg_coordinator_event *ev) {
   mg_log_field fields[16] = {MG_LT("run_id", v->recording.run), MG_LT("trace_id", v->trace_id)};
   size_t own = v->trace_id[0] != '\0' ? 2 : 1, count = ev->field_count < 14 ? ev->field_count : 14;
   if (count > 0) memcpy(fields + own, ev->fields, count * sizeof *fields);
-  mg_telling_event(v->telling, ev);
+  if (!ev->routine) mg_telling_event(v->telling, ev);
   bool said = mg_log(ev->level, ev->event, fields, count + own, "%s", ev->text);
   if (said && !ev->routine) mg_progress_say(v->progress, ev->text);
 }

@@ -225,7 +225,7 @@ static void say_completed(mg_coordinator *c, const mg_entry_out *e, const mg_res
   mg_coord_log(c, MG_SAY_ROUTINE, MG_LOG_INFO, "queue_completed",
                MG_FIELDS(MG_LT("task_id", id), MG_LR("duration", (double)took / 1000), MG_LI("duration_ms", took), MG_LI("cases", r->count),
                          MG_LI("busy_ms", r->busy_ns / 1000000), MG_LT("worker_id", r->worker)),
-               "task %s, %u cases in %.3f s", id, r->count, (double)took / 1000);
+               "task %s, %u cases in %" PRId64 " ms", id, r->count, took);
 }
 
 static void answer_entry(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
