@@ -13,7 +13,7 @@ VERSION := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/mguard/version.lua 2>/
 GOALS_WITHOUT_LIBS := deps test-deps quickstart clean help
 PKGS := lua5.4 libuv liblz4 jansson openssl libxxhash sqlite3 hiredis libmicrohttpd libcurl
 # Brokers whose client library may be absent; they are then left out, and engine/cli/backends.c says so. folder=package=macro
-BROKER_LIBS := rabbitmq=librabbitmq=RABBITMQ
+BROKER_LIBS := rabbitmq=librabbitmq=RABBITMQ kafka=rdkafka=KAFKA
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),build)),)
 FOUND_BROKERS := $(foreach b,$(BROKER_LIBS),$(if $(shell pkg-config --exists $(word 2,$(subst =, ,$(b))) 2>/dev/null && echo yes),$(b)))
 PKGS += $(foreach b,$(FOUND_BROKERS),$(word 2,$(subst =, ,$(b))))

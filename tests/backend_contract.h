@@ -23,6 +23,7 @@ typedef struct mg_contract {
   mg_ms wake_ms;                               /* how long after wake_fd became readable a call may run */
   size_t large_bytes;                          /* of the large body */
   bool ordered;                                /* one worker gets a run's tasks in the order they were published */
+  bool pending_counts_held; /* depth cannot tell what waits from what a worker holds (Kafka) */
   bool late_ack_may_settle; /* broker without reclaim: an ended receipt may still settle the task (SQS says so) */
 } mg_contract;
 

@@ -7,6 +7,9 @@
 #ifdef MG_HAVE_RABBITMQ
 #include "backends/rabbitmq/rabbitmq.h"
 #endif
+#ifdef MG_HAVE_KAFKA
+#include "backends/kafka/kafka.h"
+#endif
 #include <string.h>
 
 void *mg_local_broker_new(void) { return mg_memory_broker_new(); }
@@ -17,6 +20,7 @@ static const struct {
   const char *name, *left_out;
 } optional[] = {
     {"rabbitmq", "this mguard was built without librabbitmq: install librabbitmq-dev and build it again"},
+    {"kafka", "this mguard was built without librdkafka: install librdkafka-dev and build it again"},
 };
 
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
@@ -26,6 +30,9 @@ const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
       &mg_sqs_backend,
 #ifdef MG_HAVE_RABBITMQ
       &mg_rabbitmq_backend,
+#endif
+#ifdef MG_HAVE_KAFKA
+      &mg_kafka_backend,
 #endif
   };
   *left_out = NULL;

@@ -20,6 +20,13 @@ bool mg_test_folder(char out[MG_TEST_PATH_BYTES]);
 int mg_test_port(void);
 /* Runs argv (NULL at its end), waits at most wait_ms, keeps the end-trimmed output (stdout and stderr). The exit status, or -1. */
 int mg_test_run(const char *const *argv, int wait_ms, char *out, size_t size);
+/* Starts a server: output goes to the file log, it dies with this process. Its process id, or -1. */
+pid_t mg_test_spawn(const char *log, const char *const *argv);
+/* Until each of the ports takes connections (0: none there), the process ends, or wait_ms pass. *pid is 0 where it has ended. */
+bool mg_test_listens(pid_t *pid, const int *ports, size_t count, int wait_ms);
+/* Sends the signal and waits until it has gone, by SIGKILL after a while. */
+void mg_test_end(pid_t *pid, int signal_number);
+void mg_test_show_tail(const char *log); /* its last lines, on stderr */
 /* ca.crt, server.crt + server.key (localhost, 127.0.0.1), client.crt + client.key, other-ca.crt, made by the openssl program. */
 bool mg_test_certificates(const char *folder);
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,56 @@ int mg_test_run(const char *const *argv, int wait_ms, char *out, size_t size) {
   while (len > 0 && (out[len - 1] == '\n' || out[len - 1] == '\r')) len--;
   if (size > 0) out[len] = '\0';
   return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+enum { STOP_MS = 20000 };
+
+pid_t mg_test_spawn(const char *log, const char *const *argv) {
+  (void)fflush(NULL);
+  pid_t parent = getpid(), pid = fork();
+  if (pid != 0) return pid;
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  int null = open("/dev/null", O_RDONLY), fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  (void)dup2(null, 0);
+  (void)dup2(fd, 1);
+  (void)dup2(fd, 2);
+  (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+  _exit(127);
+}
+
+static bool accepts(int port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
+  if (fd >= 0) close(fd);
+  return ok;
+}
+
+bool mg_test_listens(pid_t *pid, const int *ports, size_t count, int wait_ms) {
+  for (mg_ms end = mg_now_ms() + wait_ms; *pid > 0 && mg_now_ms() < end; (void)poll(NULL, 0, 20)) {
+    size_t open = 0;
+    for (size_t i = 0; i < count; i++) open += ports[i] == 0 || accepts(ports[i]);
+    if (open == count) return true;
+    if (waitpid(*pid, NULL, WNOHANG) == *pid) *pid = 0;
+  }
+  return false;
+}
+
+void mg_test_end(pid_t *pid, int signal_number) {
+  if (*pid <= 0) return;
+  (void)kill(*pid, signal_number);
+  for (mg_ms end = mg_now_ms() + STOP_MS; waitpid(*pid, NULL, WNOHANG) == 0; (void)poll(NULL, 0, 20)) {
+    if (mg_now_ms() > end) (void)kill(*pid, SIGKILL);
+  }
+  *pid = 0;
+}
+
+void mg_test_show_tail(const char *log) {
+  char out[3000];
+  const char *tail[] = {"tail", "-n", "20", log, NULL};
+  (void)mg_test_run(tail, 2000, out, sizeof out);
+  fprintf(stderr, "%s\n", out);
 }
 
 static bool shell(const char *folder, const char *script) {
