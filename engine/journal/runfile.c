@@ -28,8 +28,10 @@ struct mg_runfile {
 /* --- words --- */
 
 static mg_err complain(const mg_runfile *s, int rc, const char *what, mg_error *e) {
-  int system = s->db != NULL ? sqlite3_system_errno(s->db) : 0;
+  bool ours = rc != SQLITE_CORRUPT && rc != SQLITE_NOTADB && s->db != NULL;
+  int system = ours ? sqlite3_system_errno(s->db) : 0;
   const char *why = s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);
+  if (system == ENOSPC || system == EDQUOT) rc = SQLITE_FULL; /* while it makes its own files it says I/O error */
   switch (rc & 0xff) {
   case SQLITE_FULL: return mg_fail(e, MG_FATAL, "the journal %s cannot be %s: the disk is full; make room there", s->path, what);
   case SQLITE_NOTADB:

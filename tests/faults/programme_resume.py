@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 
 from brokers import Unsupported, wait_until
 from programme import TooSoon, fault
@@ -199,3 +200,33 @@ def evicted(x):
     x.proof(facts.requeued > 0 or facts.dropped > 0, facts)
     assert recorded(x, name) == cases
     return "%d keys evicted, %s; %s" % (len(gone), " ".join(sorted({re.sub(r".*}:|:.*", "", key) or key for key in gone})), facts)
+
+
+@fault("the disk of the journal is full")
+def disk_full(x):
+    """The run ends with exit code 5 and no report, having said why; with room again it is resumed. Nothing was settled meanwhile."""
+    shim, full = os.path.join(x.stage.folder, "full.so"), os.path.join(x.stage.folder, "full")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "preload", "full.c")
+    subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True, timeout=60)
+    cases, queue = x.cases(600, 3000), x.queue()
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"  # the shim comes before it
+    x.workers(queue, 2, 4)
+    run = x.run(queue, cases, environment={"LD_PRELOAD": shim, "FULL_WHEN": full, "ASAN_OPTIONS": asan})
+    name = x.stage.run_id(run)
+    wait_until(lambda: os.path.exists(journal(x, name)) and recorded(x, name) > 50 or not run.running(), 60, lambda: "the journal grows: %s" % run.tail())
+    open(full, "w").close()
+    code = run.wait(30)
+    if code in (0, 2):
+        raise TooSoon("the run was over before the disk was full")
+    assert code == 5, "exit code %d: %s" % (code, run.tail())
+    said = [line for line in run.said().split("\n") if "disk is full" in line]
+    assert said, "it does not say why: %s" % run.said()
+    assert not os.path.exists(run.report_file), "there is a report of a run whose journal could not be written"
+    known = recorded(x, name)
+    refused = x.stage.resume(run, name, run.environment)
+    code = refused.wait(20)
+    assert code == 5 and "disk is full" in refused.said(), "resumed on a full disk, exit code %d: %s" % (code, refused.said())
+    os.remove(full)
+    facts = x.check(x.stage.resume(run, name), cases)
+    assert recorded(x, name) == cases
+    return "\"%s\", %d of %d cases recorded; %s" % (said[-1], known, cases, facts)
