@@ -77,6 +77,21 @@ bool mg_args_number(const mg_args *a, const mg_command *c, const char *flag, dou
   return false;
 }
 
+mg_err mg_args_port(const mg_args *a, const mg_command *c, const char *flag, const char *const *needing, int *out, mg_error *e) {
+  const char *text = mg_args_get(a, c, flag);
+  *out = -1;
+  if (text == NULL) {
+    while (*needing != NULL && mg_args_get(a, c, *needing) == NULL) needing++;
+    return *needing == NULL ? MG_OK : mg_fail(e, MG_ARG, "--%s says how, but not on which port: give --%s too", *needing, flag);
+  }
+  char *end;
+  long port = strtol(text, &end, 10);
+  if (*text == '\0' || *end != '\0' || port < 0 || port > 65535)
+    return mg_fail(e, MG_ARG, "--%s must be a whole number from 0 to 65535, got %s", flag, text);
+  *out = (int)port;
+  return MG_OK;
+}
+
 void mg_args_overrides(const mg_args *a, const mg_command *c, mg_buf *out) {
   size_t count = 0;
   for (int i = 0; c->flags[i].name != NULL; i++) count += c->flags[i].override != NULL && a->values[i] != NULL;

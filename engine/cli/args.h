@@ -37,6 +37,8 @@ int mg_args_parse(mg_args *out, const mg_command *c, int argc, char **argv);
 const char *mg_args_get(const mg_args *a, const mg_command *c, const char *flag); /* NULL where absent */
 /* The flag's value as a number within low .. high, otherwise where absent; a message and false where it is none. */
 bool mg_args_number(const mg_args *a, const mg_command *c, const char *flag, double low, double high, double otherwise, double *out);
+/* A port: -1 where the flag is absent. MG_ARG names the flag, also where one of those that need it (ends with NULL) stands without it. */
+mg_err mg_args_port(const mg_args *a, const mg_command *c, const char *flag, const char *const *needing, int *out, mg_error *e);
 /* MessagePack map of the flags that are overrides; nothing is appended where none is set. */
 void mg_args_overrides(const mg_args *a, const mg_command *c, mg_buf *out);
 void mg_command_help(const mg_command *c);

@@ -11,21 +11,15 @@ enum { EVERY_MS = 500, STATS_EVERY_MS = 5000 };
 /* ---- start and stop ---- */
 
 mg_err mg_monitor_start(mg_monitor **out, const mg_args *a, const mg_command *command, mg_error *e) {
-  const char *text = mg_args_get(a, command, "metrics-port"), *host = mg_args_get(a, command, "metrics-host");
+  const char *host = mg_args_get(a, command, "metrics-host");
   const char *certificate = mg_args_get(a, command, "metrics-cert"), *key = mg_args_get(a, command, "metrics-key");
+  int port;
   *out = NULL;
-  if (text == NULL) {
-    const char *lonely = host != NULL ? "metrics-host" : certificate != NULL ? "metrics-cert" : key != NULL ? "metrics-key" : NULL;
-    return lonely == NULL ? MG_OK : mg_fail(e, MG_ARG, "--%s says how, but not on which port: give --metrics-port too", lonely);
-  }
-  char *end;
-  long port = strtol(text, &end, 10);
-  if (*text == '\0' || *end != '\0' || port < 0 || port > 65535)
-    return mg_fail(e, MG_ARG, "--metrics-port must be a whole number from 0 to 65535, got %s", text);
+  mg_err err = mg_args_port(a, command, "metrics-port", (const char *const[]){"metrics-host", "metrics-cert", "metrics-key", NULL}, &port, e);
+  if (err != MG_OK || port < 0) return err;
   mg_monitor *m = calloc(1, sizeof *m);
   if (m == NULL) return mg_fail(e, MG_NOMEM, "no memory for metrics");
-  mg_http_config config = {.host = host, .port = (int)port, .token = getenv("MGUARD_METRICS_TOKEN"), .certificate_file = certificate, .key_file = key};
-  mg_err err = MG_OK;
+  mg_http_config config = {.host = host, .port = port, .token = getenv("MGUARD_METRICS_TOKEN"), .certificate_file = certificate, .key_file = key};
   m->metrics = mg_metrics_new();
   if (m->metrics == NULL) err = mg_fail(e, MG_NOMEM, "no memory for metrics");
   if (err == MG_OK) err = mg_http_start(&m->http, &config, e);

@@ -96,12 +96,11 @@ static void fill_tally(mg_metric *const *handles, const mg_tally *t) {
 
 void mg_monitor_fill_run(mg_monitor *m, const mg_run_state *s) {
   mg_metric **handles = mg_family_of(m, &m->run, run_metrics, RUN_METRICS);
-  uint64_t beats = 0, held = s->held_tasks, waiting = s->outstanding_tasks - held;
+  uint64_t beats = 0, inflight = mg_run_inflight_cases(s);
   for (size_t i = 0; i < s->worker_count; i++) beats += s->workers[i].beats;
-  uint64_t inflight = s->outstanding_tasks > 0 ? s->outstanding_cases * held / s->outstanding_tasks : 0;
   uint32_t batch = s->batch > 0 ? s->batch : 1;
   const double values[RUN_METRICS] = {
-      [PENDING_TASKS] = (double)(waiting + (s->unsent_cases + batch - 1) / batch),
+      [PENDING_TASKS] = (double)mg_run_pending_tasks(s),
       [BACKLOG_CASES] = (double)(s->unsent_cases + s->outstanding_cases - inflight),
       [OLDEST_TASK] = s->oldest_ms > 0 ? mg_monitor_seconds(s->now_ms - s->oldest_ms) : 0,
       [INFLIGHT_CASES] = (double)inflight,

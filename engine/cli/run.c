@@ -42,6 +42,8 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 MG_MONITOR_FLAGS,
                                 MG_TRACE_FLAGS,
                                 {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},
+                                {"live-port", "P", "show the run on a page at this port while it goes (0: a free one)", NULL},
+                                {"live-host", "HOST", "address of that port (default 127.0.0.1; *: every address)", NULL},
                                 {"webhook", "URL", "post alerts and the verdict there, as JSON; MGUARD_WEBHOOK_SECRET signs them", NULL},
                                 {"webhook-format", "FORMAT", "json, or slack for Slack and those who take its posts (default json)", NULL},
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
@@ -220,12 +222,12 @@ static void on_signal(uv_signal_t *handle, int number) {
 static void on_refresh(uv_timer_t *timer) {
   evaluation *v = timer->data;
   mg_log_flush();
-  mg_telling_tick(v->telling);
   mg_monitor_run(v->monitor, v->coordinator, v->worker, v->backend->name);
-  if (v->coordinator == NULL || v->over) return;
+  if (v->over) return;
   mg_run_state state;
-  mg_coordinator_read(v->coordinator, &state);
-  mg_progress_update(v->progress, &state);
+  if (v->coordinator != NULL) mg_coordinator_read(v->coordinator, &state);
+  mg_telling_tick(v->telling, v->coordinator != NULL ? &state : NULL);
+  if (v->coordinator != NULL) mg_progress_update(v->progress, &state);
 }
 
 static mg_err open_loop(evaluation *v, mg_error *e) {
@@ -336,7 +338,7 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
   if (err == MG_OK) err = mg_monitor_start(&v->monitor, &v->args, &command, e);
-  if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->recording.run, e);
+  if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->recording.run, v->backend->name, e);
   bool here = (v->backend->capabilities & MG_CAP_SHARED) == 0;
   mg_ms begin_after_ms = here && !v->recording.dir_given ? JOURNAL_AFTER_MS : 0;
   if (err == MG_OK) err = mg_recording_begin(&v->recording, v->plan, &v->args, &command, v->backend->name, begin_after_ms, e);

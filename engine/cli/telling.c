@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/ident.h"
+#include "observe/live.h"
 #include "observe/webhook.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ struct mg_telling {
   char run[MG_RUN_ID_BYTES];
   mg_trace *trace;
   mg_webhooks *webhooks;
+  mg_live *live;
   int64_t begun_ns;
 };
 
@@ -88,12 +90,32 @@ static bool is_alert(const char *event) {
 }
 
 void mg_telling_event(mg_telling *t, const mg_coordinator_event *ev) {
-  if (t != NULL && is_alert(ev->event)) mg_webhooks_alert(t->webhooks, ev->event, ev->level, ev->text, ev->fields, ev->field_count);
+  if (t == NULL || ev->routine) return;
+  mg_live_say(t->live, ev->level, ev->event, ev->text);
+  if (is_alert(ev->event)) mg_webhooks_alert(t->webhooks, ev->event, ev->level, ev->text, ev->fields, ev->field_count);
+}
+
+/* ---- the live page ---- */
+
+static mg_err start_live(mg_telling *t, const mg_args *a, const mg_command *command, const char *backend, mg_error *e) {
+  const char *host = mg_args_get(a, command, "live-host");
+  int port;
+  mg_err err = mg_args_port(a, command, "live-port", (const char *const[]){"live-host", NULL}, &port, e);
+  if (err != MG_OK || port < 0) return err;
+  mg_live_config config = {.host = host, .port = port, .plan = t->plan, .run = t->run, .backend = backend};
+  err = mg_live_start(&t->live, &config, e);
+  if (err != MG_OK) return err;
+  port = mg_live_port(t->live);
+  mg_log(MG_LOG_INFO, "live_listening", MG_FIELDS(MG_LT("host", host != NULL ? host : "127.0.0.1"), MG_LI("port", port)), "live page on port %d", port);
+  if (mg_args_get(a, command, "quiet") == NULL)
+    (void)fprintf(stderr, "live: http://%s:%d/\n", host == NULL || strcmp(host, "*") == 0 ? "127.0.0.1" : host, port);
+  return MG_OK;
 }
 
 /* ---- all of it ---- */
 
-mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run, mg_error *e) {
+mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run,
+                        const char *backend, mg_error *e) {
   *out = NULL;
   mg_telling *t = calloc(1, sizeof *t);
   if (t == NULL) return mg_fail(e, MG_NOMEM, "memory ended");
@@ -103,6 +125,7 @@ mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *co
   mg_err err = mg_telling_trace_start(&t->trace, a, command, "coordinator", run, e);
   if (err == MG_OK) err = mg_plan_webhooks(plan, mg_args_get(a, command, "webhook"), mg_args_get(a, command, "webhook-format"), e);
   if (err == MG_OK) err = mg_webhooks_start(&t->webhooks, plan->webhooks, plan->webhook_count, run, plan->name != NULL ? plan->name : plan->path, e);
+  if (err == MG_OK) err = start_live(t, a, command, backend, e);
   if (err == MG_OK)
     *out = t;
   else
@@ -110,13 +133,16 @@ mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *co
   return err;
 }
 
-void mg_telling_tick(mg_telling *t) {
-  if (t != NULL) mg_trace_tick(t->trace);
+void mg_telling_tick(mg_telling *t, const mg_run_state *s) {
+  if (t == NULL) return;
+  mg_trace_tick(t->trace);
+  mg_live_update(t->live, s);
 }
 
 void mg_telling_over(mg_telling *t, const mg_report *report, const char *failed) {
   if (t == NULL) return;
   trace_run(t, report, failed);
+  if (report != NULL || failed != NULL) mg_live_over(t->live, report, failed);
   if (report != NULL)
     mg_webhooks_verdict(t->webhooks, report);
   else if (failed != NULL)
@@ -127,5 +153,6 @@ void mg_telling_stop(mg_telling *t) {
   if (t == NULL) return;
   mg_telling_trace_stop(t->trace);
   mg_webhooks_stop(t->webhooks);
+  mg_live_stop(t->live);
   free(t);
 }

@@ -1,4 +1,4 @@
-/* telling.h - what a run tells others while it goes: traces to a collector, alerts and the verdict to webhooks. Main thread.
+/* telling.h - what a run tells others while it goes: traces to a collector, alerts and the verdict to webhooks, how it goes on a live page. Main thread.
  *
  * Nobody who is told can hold a run up: posts go out from threads of their own, and the end waits for them only so long. */
 #ifndef MG_CLI_TELLING_H
@@ -19,15 +19,16 @@ mg_err mg_telling_trace_start(mg_trace **out, const mg_args *a, const mg_command
 /* Sends the rest, and says what could not be sent. */
 void mg_telling_trace_stop(mg_trace *t);
 
-mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run, mg_error *e);
+mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run,
+                        const char *backend, mg_error *e);
 struct mg_trace *mg_telling_trace(const mg_telling *t); /* for a worker in this process */
 /* What the coordinator asks and tells of its tasks, where mg_telling_trace is not NULL. */
 bool mg_telling_traces_task(mg_telling *t);
 void mg_telling_traced(mg_telling *t, const mg_task_span *s);
-/* What happened: some of it is an alert. */
+/* What happened: a line of the live page's log, and some of it is an alert. Routine events are neither. */
 void mg_telling_event(mg_telling *t, const mg_coordinator_event *ev);
-/* Call ten times a second. */
-void mg_telling_tick(mg_telling *t);
+/* Call ten times a second. s NULL: the run has not begun. */
+void mg_telling_tick(mg_telling *t, const mg_run_state *s);
 /* The run is over: report NULL where there is none, then failed says why. Waits for nobody. */
 void mg_telling_over(mg_telling *t, const mg_report *report, const char *failed);
 /* Ends all of it within the bounds; NULL is fine. */

@@ -60,6 +60,21 @@ uint32_t mg_breaker_executors(const mg_breaker *b) {
   return n;
 }
 
+/* What its last beat says of its tasks, for those who watch. */
+static void see_tasks(mg_worker_seen *s, const mg_peer *p) {
+  s->draining = p->draining;
+  s->gone = p->gone;
+  s->held = (uint32_t)p->task_count;
+  s->task[0] = '\0';
+  for (size_t i = 0; i < p->task_count; i++) {
+    if (!p->tasks[i].running) continue;
+    memcpy(s->task, p->tasks[i].id, sizeof s->task);
+    s->at_case = p->tasks[i].case_number;
+    s->at_role = p->tasks[i].role;
+    return;
+  }
+}
+
 mg_beat_news mg_breaker_beat(mg_breaker *b, mg_beat *beat, mg_ms at_ms, int *worker) {
   int i = mg_breaker_find(b, beat->worker);
   bool first = i < 0;
@@ -82,6 +97,7 @@ mg_beat_news mg_breaker_beat(mg_breaker *b, mg_beat *beat, mg_ms at_ms, int *wor
   beat->tasks = NULL;
   beat->task_count = 0;
   s->beats++;
+  see_tasks(s, p);
   s->executors = beat->executors;
   s->last_beat_ms = at_ms;
   s->lost = false;

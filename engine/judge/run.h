@@ -34,6 +34,11 @@ typedef struct mg_worker_seen {
   mg_ms last_beat_ms; /* by the coordinator's clock */
   uint32_t executors;
   bool lost, quarantined, refused;
+  bool draining, gone; /* by its last beat; gone: it said so, or is lost and silent since */
+  uint32_t held;       /* tasks, of any run; by its last beat, as what follows */
+  char task[49];       /* one that runs; "": none does */
+  uint64_t at_case;    /* the case of it that runs */
+  mg_role at_role;
 } mg_worker_seen;
 
 typedef struct mg_label_count {
@@ -78,5 +83,9 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   const char *const *notes; /* sentences for the report */
   size_t note_count;
 } mg_run_state;
+
+/* Tasks planned and not yet with a worker, published or not; cases with a worker, by the last beats. */
+uint64_t mg_run_pending_tasks(const mg_run_state *s);
+uint64_t mg_run_inflight_cases(const mg_run_state *s);
 
 #endif

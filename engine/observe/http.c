@@ -13,7 +13,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 64, IDLE_S = 10, STALE_MS = 60000, BACKLOG = 16 };
+enum { CONNECTIONS_MAX = 64, IDLE_S = 10, STALE_MS = 60000, BACKLOG = 16, WATCHERS = 16, WATCHER_BYTES = 24 };
+
+typedef struct page {
+  const char *path, *type;
+  mg_buf body;
+} page;
+
+typedef struct watcher {
+  char id[WATCHER_BYTES];
+  mg_ms asked_ms;
+  uint64_t given; /* the newest version that went out to its last byte */
+} watcher;
 
 struct mg_http {
   struct MHD_Daemon *daemon;
@@ -25,6 +36,12 @@ struct mg_http {
   mg_buf metrics;
   char not_ready[256]; /* "": ready */
   mg_ms published_ms;
+  bool serves_pages; /* never changes */
+  page pages[MG_HTTP_PAGES];
+  int page_count;
+  uint64_t version; /* of the pages: rises with each change */
+  watcher watchers[WATCHERS];
+  int watcher_count;
 };
 
 /* ---- answering: the server's thread ---- */
@@ -80,9 +97,70 @@ static enum MHD_Result ready(mg_http *h, struct MHD_Connection *to) {
   return text[0] == '\n' ? say(to, MHD_HTTP_OK, "ready\n", NULL) : say(to, MHD_HTTP_SERVICE_UNAVAILABLE, text, NULL);
 }
 
+/* Nothing from elsewhere is loaded, and no other page can frame it. */
+static const char POLICY[] = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+                             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/* Where there are too many, the one that was silent for longest makes room. With the lock. */
+static int watcher_of(mg_http *h, const char *id) {
+  int oldest = 0, i = 0;
+  for (; i < h->watcher_count; i++) {
+    if (strncmp(h->watchers[i].id, id, WATCHER_BYTES - 1) == 0) break;
+    if (h->watchers[i].asked_ms < h->watchers[oldest].asked_ms) oldest = i;
+  }
+  if (i == h->watcher_count) {
+    if (h->watcher_count < WATCHERS)
+      h->watcher_count++;
+    else
+      i = oldest;
+    h->watchers[i] = (watcher){0};
+    strncpy(h->watchers[i].id, id, WATCHER_BYTES - 1);
+  }
+  h->watchers[i].asked_ms = mg_now_ms();
+  return i;
+}
+
+/* *seen then holds who gets which version, as an odd number: on_completed takes note of it once all bytes have gone. */
+static enum MHD_Result answer_page(mg_http *h, struct MHD_Connection *to, const char *url, void **seen) {
+  (void)pthread_mutex_lock(&h->lock);
+  const page *p = NULL;
+  const char *type = NULL;
+  for (int i = 0; i < h->page_count && p == NULL; i++) {
+    if (strcmp(h->pages[i].path, url) == 0) p = &h->pages[i];
+  }
+  struct MHD_Response *r = p != NULL ? MHD_create_response_from_buffer(p->body.len, p->body.data, MHD_RESPMEM_MUST_COPY) : NULL;
+  if (p != NULL) {
+    type = p->type;
+    const char *id = MHD_lookup_connection_value(to, MHD_GET_ARGUMENT_KIND, "w");
+    int who = watcher_of(h, id != NULL ? id : "");
+    *seen = (void *)(uintptr_t)(h->version << 8 | (uint64_t)who << 1 | 1);
+  }
+  (void)pthread_mutex_unlock(&h->lock);
+  if (r == NULL) return p != NULL ? MHD_NO : say(to, MHD_HTTP_NOT_FOUND, "there are /, /state.json, /healthz and /readyz\n", NULL);
+  (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+  (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+  (void)MHD_add_response_header(r, "Content-Security-Policy", POLICY);
+  (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+  enum MHD_Result done = MHD_queue_response(to, MHD_HTTP_OK, r);
+  MHD_destroy_response(r);
+  return done;
+}
+
+static void on_completed(void *owner, struct MHD_Connection *to, void **seen, enum MHD_RequestTerminationCode how) {
+  mg_http *h = owner;
+  uintptr_t what = (uintptr_t)*seen;
+  (void)to;
+  if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK || (what & 1) == 0) return;
+  (void)pthread_mutex_lock(&h->lock);
+  watcher *w = &h->watchers[what >> 1 & 127];
+  if (what >> 8 > w->given) w->given = what >> 8;
+  (void)pthread_mutex_unlock(&h->lock);
+}
+
 static enum MHD_Result handle(void *owner, struct MHD_Connection *to, const char *url, const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **seen) {
-  static char begun;
+  static int64_t begun; /* at an even address */
+  mg_http *h = owner;
   (void)version;
   (void)upload;
   if (*seen == NULL) { /* first call: headers alone; answered at the next, so that the connection can be kept */
@@ -96,9 +174,10 @@ static enum MHD_Result handle(void *owner, struct MHD_Connection *to, const char
   if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
     return say(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n", "GET, HEAD");
   }
-  if (strcmp(url, "/metrics") == 0) return metrics(owner, to);
-  if (strcmp(url, "/healthz") == 0) return alive(owner, to);
-  if (strcmp(url, "/readyz") == 0) return ready(owner, to);
+  if (strcmp(url, "/healthz") == 0) return alive(h, to);
+  if (strcmp(url, "/readyz") == 0) return ready(h, to);
+  if (h->serves_pages) return answer_page(h, to, url, seen);
+  if (strcmp(url, "/metrics") == 0) return metrics(h, to);
   return say(to, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n", NULL);
 }
 
@@ -131,7 +210,8 @@ static mg_err open_socket(const mg_http_config *c, int *out, mg_error *e) {
   char port[16];
   (void)snprintf(port, sizeof port, "%d", c->port);
   int rc = getaddrinfo(every ? NULL : host, port, &hints, &found);
-  if (rc != 0) return mg_fail(e, MG_ARG, "metrics: the host %s is not known: %s", host, gai_strerror(rc));
+  const char *what = c->pages ? "live page" : "metrics";
+  if (rc != 0) return mg_fail(e, MG_ARG, "%s: the host %s is not known: %s", what, host, gai_strerror(rc));
   int fd = -1, why = EADDRNOTAVAIL;
   for (int pass = 0; pass < 2 && fd < 0; pass++) { /* IPv6 first: on "*" its socket takes IPv4 as well */
     for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
@@ -141,7 +221,7 @@ static mg_err open_socket(const mg_http_config *c, int *out, mg_error *e) {
     }
   }
   freeaddrinfo(found);
-  if (fd < 0) return mg_fail_errno(e, MG_ARG, why, "metrics: cannot listen on %s, port %d", host, c->port);
+  if (fd < 0) return mg_fail_errno(e, MG_ARG, why, "%s: cannot listen on %s, port %d", what, host, c->port);
   *out = fd;
   return MG_OK;
 }
@@ -151,7 +231,7 @@ static struct MHD_Daemon *start_daemon(mg_http *h, int fd) {
   struct MHD_OptionItem *more = h->tls.wanted ? tls : &tls[2];
   unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | (h->tls.wanted ? (unsigned)MHD_USE_TLS : 0);
   return MHD_start_daemon(flags, 0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
@@ -178,6 +258,7 @@ mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
   h->port = port_of(fd);
   h->stale_ms = config->stale_ms > 0 ? config->stale_ms : STALE_MS;
   h->published_ms = mg_now_ms();
+  h->serves_pages = config->pages;
   (void)snprintf(h->not_ready, sizeof h->not_ready, "starting");
   h->daemon = start_daemon(h, fd);
   if (h->daemon == NULL) {
@@ -204,12 +285,43 @@ bool mg_http_publish(mg_http *h, mg_slice text, const char *not_ready) {
   return room;
 }
 
+bool mg_http_page(mg_http *h, const char *path, const char *type, mg_slice body) {
+  (void)pthread_mutex_lock(&h->lock);
+  int i = 0;
+  while (i < h->page_count && strcmp(h->pages[i].path, path) != 0) i++;
+  bool ok = i < MG_HTTP_PAGES && (body.len <= h->pages[i].body.len || mg_buf_reserve(&h->pages[i].body, body.len - h->pages[i].body.len));
+  if (ok) {
+    page *p = &h->pages[i];
+    if (i == h->page_count) h->page_count++;
+    p->path = path;
+    p->type = type;
+    mg_buf_clear(&p->body);
+    mg_buf_put(&p->body, body.data, body.len);
+    h->version++;
+  }
+  h->not_ready[0] = '\0';
+  h->published_ms = mg_now_ms();
+  (void)pthread_mutex_unlock(&h->lock);
+  return ok;
+}
+
+bool mg_http_watched(mg_http *h, mg_ms since_ms, bool behind) {
+  bool found = false;
+  (void)pthread_mutex_lock(&h->lock);
+  for (int i = 0; i < h->watcher_count && !found; i++) {
+    found = h->watchers[i].asked_ms >= since_ms && (!behind || h->watchers[i].given < h->version);
+  }
+  (void)pthread_mutex_unlock(&h->lock);
+  return found;
+}
+
 void mg_http_stop(mg_http *h) {
   if (h == NULL) return;
   if (h->daemon != NULL) MHD_stop_daemon(h->daemon); /* closes the socket too */
   (void)pthread_mutex_destroy(&h->lock);
   mg_buf_fini(&h->metrics);
   mg_http_tls_fini(&h->tls);
+  for (int i = 0; i < h->page_count; i++) mg_buf_fini(&h->pages[i].body);
   free(h->token);
   free(h);
 }

@@ -39,7 +39,7 @@ static void put(const mg_progress *p, const char *text) {
   }
 }
 
-static void grouped(char *out, size_t size, uint64_t n) {
+void mg_count_text(char *out, size_t size, uint64_t n) {
   char digits[24];
   int len = snprintf(digits, sizeof digits, "%" PRIu64, n);
   size_t at = 0;
@@ -53,26 +53,31 @@ static void grouped(char *out, size_t size, uint64_t n) {
 static void rate_text(char *out, size_t size, double rate) {
   char n[32];
   if (rate >= 10)
-    grouped(n, sizeof n, (uint64_t)(rate + 0.5));
+    mg_count_text(n, sizeof n, (uint64_t)(rate + 0.5));
   else
     (void)snprintf(n, sizeof n, "%.1f", rate);
   (void)snprintf(out, size, "%s cases/s", n);
 }
 
-/* "0:05", "1:02:03"; "" where nothing is known. */
-static void left_text(char *out, size_t size, const mg_run_state *s) {
-  out[0] = '\0';
-  if (s->cases_per_second <= 0 || s->counted >= s->planned) return;
-  double seconds = (double)(s->planned - s->counted) / s->cases_per_second;
+void mg_duration_text(char *out, size_t size, double seconds) {
   if (seconds >= 100 * 3600.0) {
-    (void)snprintf(out, size, "%.0f days left", seconds / 86400);
+    (void)snprintf(out, size, "%.0f days", seconds / 86400);
     return;
   }
   unsigned t = (unsigned)(seconds + 0.999);
   if (t >= 3600)
-    (void)snprintf(out, size, "%u:%02u:%02u left", t / 3600, t / 60 % 60, t % 60);
+    (void)snprintf(out, size, "%u:%02u:%02u", t / 3600, t / 60 % 60, t % 60);
   else
-    (void)snprintf(out, size, "%u:%02u left", t / 60, t % 60);
+    (void)snprintf(out, size, "%u:%02u", t / 60, t % 60);
+}
+
+/* "0:05 left"; "" where nothing is known. */
+static void left_text(char *out, size_t size, const mg_run_state *s) {
+  char time[40];
+  out[0] = '\0';
+  if (s->cases_per_second <= 0 || s->counted >= s->planned) return;
+  mg_duration_text(time, sizeof time, (double)(s->planned - s->counted) / s->cases_per_second);
+  (void)snprintf(out, size, "%s left", time);
 }
 
 static double share(const mg_run_state *s) { return s->planned == 0 ? 0 : (double)s->counted / (double)s->planned; }
@@ -89,8 +94,8 @@ void mg_progress_bar(char *out, size_t size, const mg_run_state *s, int width) {
   char counts[64], done[32], all[32], rate[48], left[48], tail[256];
   int percent = (int)(100 * share(s)); /* down: 100 % is all of it */
   const char *wrong = trouble(s);
-  grouped(done, sizeof done, s->counted);
-  grouped(all, sizeof all, s->planned);
+  mg_count_text(done, sizeof done, s->counted);
+  mg_count_text(all, sizeof all, s->planned);
   (void)snprintf(counts, sizeof counts, "%s/%s", done, all);
   rate_text(rate, sizeof rate, s->cases_per_second);
   left_text(left, sizeof left, s);
@@ -118,8 +123,8 @@ void mg_progress_bar(char *out, size_t size, const mg_run_state *s, int width) {
 void mg_progress_line(char *out, size_t size, const mg_run_state *s) {
   char done[32], all[32], rate[48], left[48];
   const char *wrong = trouble(s);
-  grouped(done, sizeof done, s->counted);
-  grouped(all, sizeof all, s->planned);
+  mg_count_text(done, sizeof done, s->counted);
+  mg_count_text(all, sizeof all, s->planned);
   rate_text(rate, sizeof rate, s->cases_per_second);
   left_text(left, sizeof left, s);
   if (wrong != NULL)

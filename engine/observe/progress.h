@@ -25,6 +25,11 @@ void mg_progress_say(mg_progress *p, const char *text);
 /* Takes the bar away, so that what comes next begins on an empty line. */
 void mg_progress_end(mg_progress *p);
 
+/* "1,234,567". */
+void mg_count_text(char *out, size_t size, uint64_t n);
+/* "0:05", "1:02:03", "5 days". */
+void mg_duration_text(char *out, size_t size, double seconds);
+
 /* The bar for that many columns, without control characters; at most width columns. Pure. */
 void mg_progress_bar(char *out, size_t size, const mg_run_state *s, int width);
 /* The same as a sentence. */

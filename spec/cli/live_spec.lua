@@ -1,0 +1,154 @@
+-- --live-port: the page of real runs in a real browser, with and without scripts, and the state it is drawn from.
+local core = require "mguard.core"
+local servers = require "cli.servers"
+local support = require "cli.support"
+
+local PLAN <const> = [[
+local mg = require "mguard"
+return mg.plan {
+  name = "<script>alert(1)</script> & co",
+  checks = mg.checks { generate = function(g) return g.case, g:int(1, 1000) end,
+    properties = { mg.property { "same", check = function(out, _, x) return out == x end, hard = false } },
+    implementations = {
+      v1 = function(_, x) return x end,
+      v2 = function(case, x)
+        local stop = os.clock() + 0.002
+        while os.clock() < stop do end
+        return case % 9 == 4 and 0 or x
+      end,
+    } },
+  baseline = "v1", candidate = "v2", cases = 1000000, workers = 1, goal = mg.goal.noninferiority(0.2),
+}]]
+
+describe("the live page", function()
+  local dir
+  before_each(function()
+    dir = support.folder()
+    support.write(dir, "plan.lua", PLAN)
+  end)
+  after_each(function()
+    servers.stop_all()
+    support.clean()
+  end)
+
+  local function start(arguments)
+    local line = ("%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"):format(support.program, arguments or "")
+    local pid = servers.start(dir, line, "run.out")
+    local port = servers.wait("its port", function()
+      local file = io.open(dir .. "/run.log")
+      if not file then return nil end
+      local text <close> = file
+      return text:read("a"):match('"event":"live_listening".-"port":(%d+)')
+    end)
+    return { pid = pid, url = "http://127.0.0.1:" .. port .. "/" }
+  end
+
+  local function get(run, path, more)
+    local got = support.shell(dir, ("curl -s -m 10 -D head.txt -o body.txt -w '%%{http_code}' %s %s%s"):format(more or "", run.url, path))
+    return tonumber(got.out), support.read(dir .. "/body.txt"), support.read(dir .. "/head.txt")
+  end
+
+  local function state(run)
+    local status, body = get(run, "state.json")
+    assert.are.equal(200, status)
+    return assert(core.json_decode(body))
+  end
+
+  it("has its numbers without scripts, changes them in place with, and shows how the run ended", function()
+    local run = start()
+    servers.start(dir, ("python3 %s/tests/observe/live_browser.py %s %s/profile shot.png"):format(support.root, run.url, dir), "seen.json")
+    local function errors() return support.read(dir .. "/seen.json.err") end
+    servers.wait("the browser, which has seen the numbers change", function()
+      assert.is_nil(errors():find("Traceback", 1, true), errors())
+      return errors():find("watching", 1, true)
+    end, 90)
+    servers.signal(run.pid, "INT")
+    local seen = servers.wait("the browser's end", function()
+      assert.is_nil(errors():find("Traceback", 1, true), errors())
+      return core.json_decode(support.read(dir .. "/seen.json"))
+    end, 90)
+    assert.are.same({}, seen.plain.faults)
+    assert.is_true(seen.plain.later > seen.plain.first and seen.plain.loads >= 2)
+    assert.is_true(seen.scripted.later > seen.scripted.first)
+    assert.are.same({ 0, 1000000, 1, true }, { seen.scripted.loads, seen.scripted.planned, seen.scripted.workers, seen.scripted.fits })
+    assert.is_truthy(seen.scripted.interval:find "^%-%d+%.%d%d %% to %-%d+%.%d%d %%$", seen.scripted.interval)
+    assert.is_truthy(seen.scripted.title:find("&lt;script&gt;alert(1)&lt;/script&gt; &amp; co: running", 1, true), seen.scripted.title)
+    assert.are.same({ "interrupted", {} }, { seen["end"].state, seen["end"].faults })
+    assert.is_true(seen["end"].counted >= seen.scripted.later)
+    assert.are.equal("\x89PNG", support.read(dir .. "/shot.png"):sub(1, 4))
+  end)
+
+  it("tells of workers, of one that vanished, and of the interval as it narrows", function()
+    local redis = servers.redis(dir)
+    local queue = "--queue-config " .. servers.queue(redis, ',"heartbeat_timeout":2,"heartbeat_interval":0.3,"lease_seconds":10')
+    local run = start(queue)
+    local pids = {}
+    for _, name in ipairs { "one", "two" } do
+      pids[name] = servers.start(dir, ("%s worker --script plan.lua --executors 1 --name %s %s"):format(support.program, name, queue), name .. ".out")
+    end
+    local function worker(s, name)
+      for _, w in ipairs(s.workers or {}) do
+        if w.name == name then return w end
+      end
+    end
+    local s = servers.wait("two workers at their tasks", function()
+      local now = state(run)
+      local one, two = worker(now, "one"), worker(now, "two")
+      local both = one and two and one.task ~= core.null and two.task ~= core.null
+      return both and one.cases_done > 0 and two.cases_done > 0 and #now.history > 3 and now
+    end, 40)
+    assert.are.same({ "running", "redis", 1000000, 2, true, "tango" }, { s.state, s.backend, s.planned, s.active_workers, s.connected, s.method })
+    assert.are.equal(1000000, s.counted + s.inflight_cases + s.backlog_cases)
+    assert.are.equal("live", worker(s, "one").state)
+    assert.are.equal(1, worker(s, "one").executors)
+    assert.is_true(worker(s, "one").last_beat_seconds >= 0 and worker(s, "one").held_tasks >= 1)
+    for _, role in ipairs(s.roles) do
+      local sum = 0
+      for _, n in pairs(role.outcomes) do sum = sum + n end
+      assert.are.equal(s.counted, sum)
+      assert.is_true(role.rate.low <= role.rate.estimate and role.rate.estimate <= role.rate.high)
+    end
+    assert.is_true(s.estimate.low < s.estimate.estimate and s.estimate.estimate < s.estimate.high)
+    local first, last = s.history[1], s.history[#s.history]
+    assert.is_true(last[1] > first[1] and last[4] - last[3] < first[4] - first[3])
+    assert.are.equal("same", s.clauses[2].name)
+    assert.is_true(s.clauses[2].candidate_only > 0)
+
+    servers.signal(pids.two, "KILL")
+    s = servers.wait("the loss of a worker", function()
+      local now = state(run)
+      return worker(now, "two").state == "lost" and now
+    end)
+    assert.are.equal(core.null, worker(s, "two").task)
+    local events = {}
+    for _, line in ipairs(s.log) do events[line.event] = line end
+    assert.are.equal("warn", events.worker_lost.level)
+    assert.is_truthy(events.worker_lost.text:find("two", 1, true))
+    assert.is_truthy(events.worker_joined and events.run_eval_start)
+    servers.stop(run.pid, "INT") -- before the broker: neither has to wait for it
+    servers.stop(pids.one)
+  end)
+
+  it("answers nothing else, and lets nothing from elsewhere in", function()
+    local run = start()
+    local status, body, head = get(run, "")
+    assert.are.equal(200, status)
+    assert.is_truthy(head:find("Content-Security-Policy: default-src 'none'", 1, true), head)
+    assert.is_truthy(body:find("&lt;script&gt;alert(1)&lt;/script&gt;", 1, true))
+    assert.is_nil(body:find("<script>alert", 1, true))
+    assert.is_nil(body:find "https?://")
+    assert.are.equal(404, (get(run, "metrics")))
+    assert.are.equal(404, (get(run, "state.json/../x")))
+    assert.are.equal(405, (get(run, "", "-X POST -d x=1")))
+    assert.are.equal(200, (get(run, "healthz")))
+    for arguments, part in pairs {
+      ["--live-port " .. run.url:match ":(%d+)/"] = "live page: cannot listen on 127.0.0.1",
+      ["--live-port lots"] = "--live-port must be a whole number from 0 to 65535, got lots",
+      ["--live-host 127.0.0.1"] = "give --live-port too",
+    } do
+      local got = support.mguard(dir, "run plan.lua " .. arguments)
+      assert.are.equal(4, got.code, got.err)
+      assert.is_truthy(got.err:find(part, 1, true), got.err)
+    end
+  end)
+end)
