@@ -1,11 +1,12 @@
 /* Deliveries of one queue: what is here, who holds it, how much more may come. */
 #include "backends/rabbitmq/parts.h"
 
+#include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { AMPLE_MS = 1000, REST_MS = 300, CONSUMERS = 16 };
+enum { AMPLE_MS = 1000, REST_MS = 300, CONSUMERS = 16, LOOK_MS = 1000 };
 
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump) {
   *f = (mg_rabbit_feed){.channel = channel, .limit = limit, .lump = lump, .epoch = 1, .first_tag = 1};
@@ -75,6 +76,8 @@ void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_new
   f->last = l;
   if (f->stash == NULL) f->stash = l;
   f->stashed++;
+  f->moved_ms = mg_now_ms();
+  f->overdue = false;
 }
 
 void mg_rabbit_feed_cancelled(mg_rabbit_feed *f) {
@@ -112,6 +115,8 @@ static mg_err add_consumer(mg_rabbit *r, mg_rabbit_feed *f, size_t prefetch, mg_
   unsigned generation = f->generation;
   f->consumers++;
   f->capacity += prefetch;
+  f->moved_ms = mg_now_ms();
+  f->overdue = false;
   mg_err err = mg_rabbit_ask(r->receiver, f->channel, AMQP_BASIC_CONSUME_METHOD, &consume, AMQP_BASIC_CONSUME_OK_METHOD, 0, until, NULL, e);
   if (err == MG_OK) return MG_OK;
   if (e->detail == AMQP_NOT_FOUND) r->declared = false; /* deleted between the declaration and now: the next call declares it */
@@ -200,6 +205,25 @@ static size_t take(mg_rabbit_feed *f, size_t max, mg_batch *out, bool *no_memory
   return got;
 }
 
+/* A quorum queue that was deleted and made again at once forgets its consumers without a word (RabbitMQ 3.10): messages wait, more of them may come here, and
+ * nothing does. Where that is seen twice in a row the connection is made anew. */
+static mg_err look_for_more(mg_rabbit *r, mg_rabbit_feed *f, mg_ms until, mg_error *e) {
+  mg_ms now = mg_now_ms();
+  int64_t waiting = 0;
+  if (f->closed || f->capacity <= f->out || now - f->moved_ms < LOOK_MS || now < f->look_ms) return MG_OK;
+  f->look_ms = now + LOOK_MS;
+  mg_err err = mg_rabbit_count(r, f->queue, until, &waiting, e);
+  if (err != MG_OK) return err;
+  bool overdue = waiting > 0 && mg_now_ms() - f->moved_ms >= LOOK_MS;
+  if (overdue && f->overdue && r->receiver != NULL) {
+    mg_log(MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", f->queue)), "nothing comes from the queue %s though %lld messages wait: connecting anew",
+           f->queue, (long long)waiting);
+    mg_rabbit_drop(r, r->receiver);
+  }
+  f->overdue = overdue;
+  return MG_OK;
+}
+
 mg_err mg_rabbit_feed_fetch(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms until, mg_batch *out, mg_error *e) {
   bool no_memory = false;
   for (;;) {
@@ -212,6 +236,9 @@ mg_err mg_rabbit_feed_fetch(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms u
     if (got > 0) return MG_OK;
     if (no_memory) return mg_fail(e, MG_NOMEM, "no memory left to fetch from %s", f->queue);
     if (mg_now_ms() >= until) return MG_OK;
+    err = look_for_more(r, f, until, e);
+    if (err != MG_OK) return err;
+    if (r->receiver == NULL) continue;
     mg_ms end = f->ample_ms != 0 && f->ample_ms + AMPLE_MS < until ? f->ample_ms + AMPLE_MS : until;
     if (mg_rabbit_wait(r->receiver, r->publisher, end, r->wake_fd) == MG_AGAIN) return MG_OK;
   }

@@ -46,6 +46,8 @@ struct mg_rabbit_feed {
   mg_lease *first, *last, *stash; /* stash: the first that is STASHED */
   mg_ms asked_ms;                 /* the last fetch */
   mg_ms ample_ms;                 /* since when more may come than is asked for; 0: not so */
+  mg_ms moved_ms, look_ms;        /* when something came, or more was asked for; when to look whether it should have */
+  bool overdue;                   /* something waits that should have come */
   bool closed;                    /* purged: is not declared again */
 };
 

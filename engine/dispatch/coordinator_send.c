@@ -391,6 +391,21 @@ static void again_unless(mg_coordinator *c, mg_entry_out *e, bool elsewhere, con
     mg_coord_again(c, e, why);
 }
 
+/* It has it alone. Where messages without that care may be about, it is another task that has it, and who gets one of those drops it. */
+static void last_chance(mg_coordinator *c, mg_entry_out *e, const char *why) {
+  mg_entry_out of = *e, *next = e;
+  if ((c->capabilities & MG_CAP_RECLAIM) == 0 && e->kind == MG_TASK_COUNT) {
+    mg_coord_trace_end(c, e, NULL, why);
+    let_go(c, e);
+    mg_coord_write_gone(c, e);
+    mg_ledger_answer(&c->ledger, e, NULL);
+    next = piece(c, &of, of.first, of.count);
+    if (next == NULL) return; /* found as a gap at the end, and sent again */
+  }
+  next->losses = c->max_requeue;
+  mg_coord_again(c, next, why);
+}
+
 void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, bool elsewhere, const char *why) {
   e->vanishes++;
   if (!c->enable_requeue) {
@@ -425,8 +440,7 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, bool else
     count_requeue(c, e, why);
     mg_coord_split(c, e, e->begun, e->at_case);
   } else if (e->losses > c->max_requeue && !alone && c->max_requeue > 0) {
-    e->losses = c->max_requeue; /* its last chance it has alone */
-    again_unless(c, e, elsewhere, why);
+    last_chance(c, e, why);
   } else if (e->losses > c->max_requeue) {
     mg_coord_give_up(c, e, why, true);
   } else {

@@ -34,7 +34,12 @@ def wait_until(check, seconds, what, every=0.005):
 class Broker:
     name = ""
     only = ""  # a pattern: the tests that are run with it
+    short = ""  # the same in the short form
+    test = ""  # the name of the one that it is for
+    full_words = ("full", "maxmemory")  # of the message about a broker that takes nothing more
+    hold_limit_s = None  # how long the broker lets a worker hold a task, where the test "the time limit of the broker" runs
     restarts = (False, True)  # of one run: by SIGKILL or politely
+    redelivers = False  # hands out by itself what a vanished worker held
 
     def __init__(self, folder):
         self.folder = folder
@@ -63,6 +68,14 @@ class Broker:
     def secure_config(self, **more):
         """The same over TLS, with its certificate verified; after start(tls=True)."""
         raise Unsupported("%s: has no TLS here" % self.name)
+
+    @classmethod
+    def prepare(cls, folder):
+        """Before the first test."""
+
+    @classmethod
+    def finish(cls):
+        """After the last."""
 
     # Harm, each with a count of what was hit.
     def reset_connections(self):
@@ -113,6 +126,9 @@ class Broker:
     def where_is(self, run, task):
         """For messages: in which state the broker has the task."""
         return "unknown"
+
+    def delete_queue(self):
+        raise Unsupported("%s: has no queue to be deleted" % self.name)
 
     def fill(self, full):
         raise Unsupported("%s: has no limit that can be reached" % self.name)
@@ -406,13 +422,18 @@ class Redis(Broker):
 
 def known():
     """Every broker by its name."""
+    from brokers_rabbitmq import RabbitMQ
     from brokers_redis import RedisCluster, RedisSentinel
 
-    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster)}
+    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster, RabbitMQ)}
 
 
 def missing(name):
     """Why this machine cannot run the broker; None where it can."""
     if name.startswith("redis") and shutil.which("redis-server") is None:
         return "redis-server is not installed"
+    if name == "rabbitmq":
+        from brokers_rabbitmq import missing as rabbitmq_missing
+
+        return rabbitmq_missing()
     return None

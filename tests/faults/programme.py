@@ -120,6 +120,9 @@ class Context:
         assert missing == 0, "%d executions are missing: cases were counted that never ran" % missing
         return Facts(report, executed, beyond, coordinator)
 
+    def unsupported(self, why):
+        return Unsupported("%s: %s" % (self.broker.name, why))
+
     def no_residue(self, coordinator):
         """Nothing of the run is left on the broker once the workers have heard that it is over."""
         run = self.stage.run_id(coordinator)

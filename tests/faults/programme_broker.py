@@ -53,9 +53,9 @@ def reset(x):
         wait_until(lambda: len(x.stage.log.of_worker(w.pid)) > done[w.name] + 50 or not run.running(), 15,
                    lambda: "%s goes on after the resets: %s" % (w.name, w.tail()))
         after[w.name] = time.monotonic() - at
-    assert len(x.stage.log.read()) > before
     if not run.running():
         raise TooSoon("the run was over before the resets")
+    assert len(x.stage.log.read()) > before
     facts = x.check(run, cases)
     x.proof(facts.reconnects >= 2, facts)
     return "%r connections reset in %.1f s, every worker had settled and fetched again after %.1f s; %s" % (hit, took, max(after.values()), facts)
@@ -146,8 +146,10 @@ def full(x):
         return [e["text"] for name, p in named.items() for e in p.events(name)]
 
     said = wait_until(heard, 20, lambda: "coordinator or worker say why they wait: %s %s" % (run.tail(), workers[0].tail()))[0]
-    for word in ("full", "maxmemory"):
+    for word in x.broker.full_words:
         assert word in said, "the message does not name the cause: %s" % said
+    if not run.running():
+        raise TooSoon("the run was over when the broker was full")
     before = len(x.stage.log.read())
     time_out = time.monotonic() + 1.5
     wait_until(lambda: time.monotonic() > time_out, 5, "the run has paused for a while")
@@ -157,6 +159,52 @@ def full(x):
     facts = x.check(run, cases)
     assert facts.beyond == 0, "%s" % facts
     return "\"%s\"; %s" % (said, facts)
+
+
+@fault("the queue is deleted in mid-run")
+def queue_deleted(x):
+    """It is made again, and what waited there is found missing and sent again."""
+    cases, queue = x.cases(900, 2500), x.queue(lease_seconds=2, heartbeat_timeout=1.5, inflight_factor=20)
+    workers = x.workers(queue, 3, 6)
+    run = x.run(queue, cases)
+    for w in workers:
+        x.stage.executing(w)
+    for _ in range(3 if x.full else 1):
+        x.broker.delete_queue()
+        if not run.running():
+            raise TooSoon("the run was over before the queue was deleted")
+        x.stage.executing(workers[0])
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0, facts)
+    return "last requeue: \"%s\"; %s" % (run.events("queue_requeued")[-1]["text"], facts)
+
+
+@fault("SIGSTOP beyond the time limit of the broker")
+def held_too_long(x):
+    """It takes back what the worker holds; the worker finds that out when it goes on, and works on."""
+    if x.broker.hold_limit_s is None:
+        raise x.unsupported("lets a worker hold a task as long as it likes, or by its lease")
+    cases, queue = x.cases(1800, 4000), x.queue(heartbeat_timeout=1, heartbeat_interval=0.3)
+    workers = x.workers(queue, 3, 8)
+    run = x.run(queue, cases, more=["--timeout-ms", "10000"])
+    lines = []
+    for _ in range(2 if x.full else 1):
+        victim = x.rng.choice(workers)
+        x.at_work(victim)
+        victim.signal_all(signal.SIGSTOP)
+        at, known = time.monotonic(), len(run.events("worker_lost"))
+        run.wait_event("worker_lost", 20, known)
+        wait_until(lambda: time.monotonic() - at > 2 * x.broker.hold_limit_s + 1, 20, "the limit has passed")
+        victim.signal_all(signal.SIGCONT)
+        if not run.running():
+            raise TooSoon("the run was over before the worker went on")
+        x.stage.executing(victim, 30)
+        lines.append("stopped for %.1f s" % (time.monotonic() - at))
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0, facts)
+    for w in workers:
+        assert w.running(), "%s ended: %s" % (w.name, w.tail())
+    return "%s; %s" % ("; ".join(lines), facts)
 
 
 @fault("wrong connections")

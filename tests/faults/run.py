@@ -36,6 +36,7 @@ class Runner:
         stage = Stage(folder, self.options.copy, broker, None)
         # From the name, so that one test alone does as it does among all.
         seed = self.options.seed + zlib.crc32(name.encode()) % 1000000
+        broker.test = name
         try:
             broker.start()
             text = function(Context(stage, self.references, seed, self.options.full, more_work))
@@ -109,10 +110,15 @@ def main():
     options.copy = os.path.join(folder, "mguard")
     shutil.copy(options.mguard, options.copy)
     print("%s, %s form, seed %d (--seed), folder %s" % (options.broker, "full" if options.full else "short", options.seed, folder), flush=True)
-    tests = [(i, t) for i, t in enumerate(load_tests()) if re.search(options.pattern, t[0]) and re.search(options.make.only, t[0])]
+    tests = [(i, t) for i, t in enumerate(load_tests()) if re.search(options.pattern, t[0]) and re.search(options.make.only, t[0])
+             and (options.full or options.pattern or re.search(options.make.short, t[0]))]
     runner = Runner(options, folder)
     begin = time.monotonic()
-    runner.all(tests)
+    try:
+        options.make.prepare(folder)
+        runner.all(tests)
+    finally:
+        options.make.finish()
     if runner.failed == 0 and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     print("%.0f s" % (time.monotonic() - begin))
