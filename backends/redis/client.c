@@ -47,7 +47,6 @@ mg_err mg_redis_client_init(mg_redis_client *c, const mg_options *o, const char 
 void mg_redis_client_fini(mg_redis_client *c) {
   mg_redis_conn_close(c->conn);
   c->conn = NULL;
-  mg_redis_settings_fini(&c->settings);
 }
 
 void mg_redis_client_drop(mg_redis_client *c) {

@@ -77,72 +77,6 @@ static const char *text_of(const mg_options *o, const char *key, const char *oth
   return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-static void percent_decode(char *text) {
-  char *to = text;
-  for (const char *p = text; *p != '\0'; p++) {
-    char hex[3] = {0};
-    char *end = hex;
-    if (p[0] == '%' && p[1] != '\0') memcpy(hex, p + 1, 2);
-    long byte = strtol(hex, &end, 16);
-    if (end == hex + 2 && byte != 0) {
-      *to++ = (char)byte;
-      p += 2;
-    } else {
-      *to++ = *p;
-    }
-  }
-  *to = '\0';
-}
-
-/* redis://user:password@host:port/db, rediss://..., unix:///path?db=N. The text may hold a password: it is never shown. */
-static mg_err read_url(mg_redis_settings *s, const char *url, mg_error *e) {
-  static const char shape[] = "url must look like redis://user:password@host:port/0, rediss://... or unix:///path";
-  s->url = strdup(url);
-  if (s->url == NULL) return mg_fail(e, MG_NOMEM, "no memory for the settings");
-  char *rest = strstr(s->url, "://");
-  if (rest == NULL) return mg_fail(e, MG_ARG, "%s", shape);
-  *rest = '\0';
-  rest += 3;
-  bool is_unix = strcmp(s->url, "unix") == 0 || strcmp(s->url, "redis+unix") == 0;
-  s->tls.on = strcmp(s->url, "rediss") == 0;
-  if (!is_unix && !s->tls.on && strcmp(s->url, "redis") != 0) return mg_fail(e, MG_ARG, "%s", shape);
-
-  char *query = strchr(rest, '?');
-  if (query != NULL) *query++ = '\0';
-  char *at = strrchr(rest, '@');
-  if (at != NULL) {
-    *at = '\0';
-    char *password = strchr(rest, ':');
-    if (password != NULL) {
-      *password++ = '\0';
-      percent_decode(password);
-      s->password = password[0] != '\0' ? password : NULL;
-    }
-    percent_decode(rest);
-    s->username = rest[0] != '\0' ? rest : NULL;
-    rest = at + 1;
-  }
-  const char *db = "";
-  if (is_unix) {
-    percent_decode(rest);
-    s->unix_path = rest;
-    if (rest[0] == '\0') return mg_fail(e, MG_ARG, "%s", shape);
-    if (query != NULL && strncmp(query, "db=", 3) == 0) db = query + 3;
-  } else {
-    char *slash = strchr(rest, '/');
-    if (slash != NULL) {
-      *slash = '\0';
-      db = slash + 1;
-    }
-    if (!mg_redis_place_parse(&s->hosts[0], rest, strlen(rest), DEFAULT_PORT)) return mg_fail(e, MG_ARG, "%s", shape);
-    s->host_count = 1;
-  }
-  long long n = 0;
-  if (db[0] != '\0' && !number(db, strlen(db), 65535, &n)) return mg_fail(e, MG_ARG, "%s", shape);
-  s->db = n;
-  return MG_OK;
-}
-
 static mg_err read_connection(mg_redis_settings *s, const mg_options *o, mg_error *e) {
   s->tls.on = mg_options_bool(o, "connection.ssl", false);
   s->username = text_of(o, "connection.username", NULL);
@@ -182,8 +116,7 @@ static mg_err check_name(const char *key, const char *name, mg_error *e) {
 
 mg_err mg_redis_settings_init(mg_redis_settings *s, const mg_options *o, mg_error *e) {
   *s = (mg_redis_settings){0};
-  const char *url = text_of(o, "url", NULL);
-  mg_err err = url != NULL ? read_url(s, url, e) : read_connection(s, o, e);
+  mg_err err = read_connection(s, o, e);
   if (err == MG_OK) err = read_tls(s, o, e);
   if (err == MG_OK) err = places(s->sentinels, &s->sentinel_count, o, "connection.sentinels", 26379, e);
   if (err != MG_OK) return err;
@@ -213,9 +146,4 @@ mg_err mg_redis_settings_init(mg_redis_settings *s, const mg_options *o, mg_erro
   double timeout_s = mg_options_real(o, "connection.connect_timeout_seconds", 10);
   s->connect_timeout_ms = timeout_s >= 0.05 && timeout_s <= 3600 ? (mg_ms)(timeout_s * 1000) : 10000;
   return MG_OK;
-}
-
-void mg_redis_settings_fini(mg_redis_settings *s) {
-  free(s->url);
-  s->url = NULL;
 }

@@ -26,12 +26,10 @@ typedef struct mg_redis_settings {
   const char *prefix, *queue;
   int64_t retention_ms;
   mg_ms connect_timeout_ms;
-  char *url; /* owned; decoded parts of the option "url" point into it */
 } mg_redis_settings;
 
-/* MG_ARG names the key that cannot be used. fini afterwards, on failure too. */
+/* MG_ARG names the key that cannot be used. What is read points into o. */
 mg_err mg_redis_settings_init(mg_redis_settings *s, const mg_options *o, mg_error *e);
-void mg_redis_settings_fini(mg_redis_settings *s);
 
 /* "host:port" or "[address]:port", otherwise false; a missing port is port_otherwise, or an error where that is 0. */
 bool mg_redis_place_parse(mg_redis_place *p, const char *text, size_t len, int port_otherwise);

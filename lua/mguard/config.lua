@@ -164,6 +164,31 @@ local SCHEMES <const> = {
   rabbitmq = { amqp = false, amqps = true },
 }
 
+local function bad_url(backend, at, prefix)
+  local shape = backend == "redis" and "redis://user:password@host:port/0 (or rediss://..., unix:///path?db=0)"
+    or "amqp://user:password@host:port/vhost (or amqps://...)"
+  where.fail(at, ("%surl must look like %s, got a value that is not shown"):format(prefix, shape))
+end
+
+local function apply_login(flat, login)
+  if not login then return end
+  local user, password = login:match("^([^:]*):?(.*)$")
+  flat["connection.username"] = user ~= "" and percent_decoded(user) or nil
+  flat["connection.password"] = password ~= "" and percent_decoded(password) or nil
+end
+
+-- unix://user:password@/path?db=N; false where it is something else.
+local function apply_unix_url(flat, rest)
+  local login, place = rest:match("^([^/]*)@(/.*)$")
+  local socket, query = (place or rest):match("^(/[^?]+)%??(.*)$")
+  local db = query and query:match("^db=(%d+)$")
+  if not socket or (query ~= "" and not db) then return false end
+  flat["connection.unix_socket"] = percent_decoded(socket)
+  flat["connection.db"] = db and math.tointeger(tonumber(db)) or nil
+  apply_login(flat, login)
+  return true
+end
+
 -- Sets connection.* from a URL.
 local function apply_url(flat, backend, at, prefix)
   local url = flat.url
@@ -177,6 +202,10 @@ local function apply_url(flat, backend, at, prefix)
     end
   end
   local scheme, rest = url:match("^(%a+)://([^%s]+)$")
+  if backend == "redis" and scheme == "unix" then
+    if not apply_unix_url(flat, rest) then bad_url(backend, at, prefix) end
+    return
+  end
   local ssl = scheme and SCHEMES[backend][scheme]
   local login, place, tail
   if ssl ~= nil then
@@ -189,19 +218,11 @@ local function apply_url(flat, backend, at, prefix)
     host, port = place:match("^%[(.-)%]:?(%d*)$")
     if not host then host, port = place:match("^([^:]+):?(%d*)$") end
   end
-  if not host then
-    local shape = backend == "redis" and "redis://user:password@host:port/0" or "amqp://user:password@host:port/vhost"
-    where.fail(at, ("%surl must look like %s (or %s), got a value that is not shown"):format(prefix, shape,
-      backend == "redis" and "rediss://..." or "amqps://..."))
-  end
+  if not host then bad_url(backend, at, prefix) end
   flat["connection.host"] = percent_decoded(host)
   flat["connection.port"] = port ~= "" and math.tointeger(tonumber(port)) or nil
   flat["connection.ssl"] = ssl
-  if login then
-    local user, password = login:match("^([^:]*):?(.*)$")
-    flat["connection.username"] = user ~= "" and percent_decoded(user) or nil
-    flat["connection.password"] = password ~= "" and percent_decoded(password) or nil
-  end
+  apply_login(flat, login)
   local last = tail ~= "" and percent_decoded(tail:sub(2)) or nil
   if backend == "redis" and last and last ~= "" then
     flat["connection.db"] = math.tointeger(tonumber(last)) or last
@@ -245,6 +266,8 @@ local function connection_checks(flat, fail)
   both("sentinels", "unix_socket")
   pair("sentinels", "sentinel_master")
   pair("sentinel_master", "sentinels")
+  pair("sentinel_username", "sentinel_password")
+  pair("sentinel_password", "sentinels")
   pair("ssl_certificate_location", "ssl_key_location")
   pair("ssl_key_location", "ssl_certificate_location")
   if flat["connection.cluster"] then

@@ -141,7 +141,8 @@ local groups = {
   } },
   { "Connection", HOSTED, {
     { key = "url", kind = "string", secret = true,
-      doc = "All of the connection in one: redis://, rediss://, amqp:// or amqps://user:password@host:port/db-or-vhost." },
+      doc = "All of the connection in one: redis://, rediss://, amqp:// or amqps://user:password@host:port/db-or-vhost, or "
+        .. "unix:///path?db=0 for a Redis socket." },
     { key = "connection.host", kind = "string", default = "localhost", doc = "Broker's host name or address." },
     { key = "connection.port", kind = "integer", min = 1, max = 65535, defaults = { redis = 6379, rabbitmq = 5672 },
       default_says = "6379 (Redis), 5672 (RabbitMQ), 5671 (RabbitMQ with ssl)", doc = "Broker's port." },
@@ -161,6 +162,8 @@ local groups = {
       doc = "Sentinels that name the Redis server in charge." },
     { key = "connection.sentinel_master", kind = "string", backends = REDIS,
       doc = "Name under which the Sentinels know the server." },
+    { key = "connection.sentinel_username", kind = "string", backends = REDIS,
+      doc = "ACL user of the Sentinels; without one the password is that of requirepass." },
     { key = "connection.sentinel_password", kind = "string", secret = true, backends = REDIS,
       doc = "Password of the Sentinels." },
     { key = "connection.connect_timeout_seconds", kind = "number", min = 0.1, max = 600, default = 10,

@@ -354,40 +354,6 @@ static void settings_of(const char *key, const char *value, mg_err want, mg_redi
   *kept = o;
 }
 
-static void urls_are_understood(void **state) {
-  (void)state;
-  mg_redis_settings s;
-  mg_options *o;
-  settings_of("url", "rediss://us%40er:hunter2%3a@[::1]:6390/7", MG_OK, &s, &o);
-  assert_string_equal(s.username, "us@er");
-  assert_string_equal(s.password, "hunter2:");
-  assert_string_equal(s.hosts[0].host, "::1");
-  assert_int_equal(s.hosts[0].port, 6390);
-  assert_int_equal(s.db, 7);
-  assert_true(s.tls.on);
-  mg_redis_settings_fini(&s);
-  mg_options_free(o);
-  settings_of("url", "redis://:hunter2@example.org", MG_OK, &s, &o);
-  assert_null(s.username);
-  assert_string_equal(s.password, "hunter2");
-  assert_string_equal(s.hosts[0].host, "example.org");
-  assert_int_equal(s.hosts[0].port, 6379);
-  assert_false(s.tls.on);
-  mg_redis_settings_fini(&s);
-  mg_options_free(o);
-  settings_of("url", "unix:///run/redis%20a.sock?db=2", MG_OK, &s, &o);
-  assert_string_equal(s.unix_path, "/run/redis a.sock");
-  assert_int_equal(s.db, 2);
-  mg_redis_settings_fini(&s);
-  mg_options_free(o);
-  static const char *const bad[] = {"http://x", "redis://user:hunter2@:6379", "redis://h:99999", "redis://h/x", "redis", "unix://"};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    settings_of("url", bad[i], MG_ARG, &s, &o);
-    mg_redis_settings_fini(&s);
-    mg_options_free(o);
-  }
-}
-
 static void lists_and_names_are_checked(void **state) {
   (void)state;
   mg_redis_settings s;
@@ -396,13 +362,11 @@ static void lists_and_names_are_checked(void **state) {
   assert_int_equal(s.host_count, 3);
   assert_string_equal(s.hosts[1].host, "::2");
   assert_int_equal(s.hosts[2].port, 6379);
-  mg_redis_settings_fini(&s);
   mg_options_free(o);
   static const char *const bad[][2] = {{"connection.hosts", "a:1,,b"}, {"connection.hosts", "a:x"}, {"connection.sentinels", "a:1"},
                                        {"queue_name", "a{b}"},         {"key_prefix", ""},          {"queue_name", "a\nb"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     settings_of(bad[i][0], bad[i][1], MG_ARG, &s, &o);
-    mg_redis_settings_fini(&s);
     mg_options_free(o);
   }
 }
@@ -431,7 +395,7 @@ int main(void) {
       cmocka_unit_test(files_that_are_missing),       cmocka_unit_test(logins),
       cmocka_unit_test(rights_that_are_missing),      cmocka_unit_test(kinds_of_servers_mixed_up),
       cmocka_unit_test(a_server_that_is_stopped),     cmocka_unit_test(memory_is_full),
-      cmocka_unit_test(eviction_is_found),        cmocka_unit_test(urls_are_understood),
+      cmocka_unit_test(eviction_is_found),
       cmocka_unit_test(lists_and_names_are_checked),  cmocka_unit_test(slots_are_those_of_the_specification),
   };
   (void)alarm(120);
