@@ -297,7 +297,7 @@ mg_err mg_recording_begin(mg_recording *r, const mg_plan *p, const mg_args *a, c
   return mg_journal_set(r->journal, l.facts, l.count, e);
 }
 
-const char *mg_recording_path(const mg_recording *r) { return r->journal != NULL ? mg_journal_path(r->journal) : NULL; }
+const char *mg_recording_path(const mg_recording *r) { return r->journal != NULL && !r->goes ? mg_journal_path(r->journal) : NULL; }
 
 /* The default folder stands in somebody's work tree, which version control need not see. */
 static void ignore_folder(const mg_recording *r) {
@@ -310,8 +310,9 @@ static void ignore_folder(const mg_recording *r) {
 
 mg_err mg_recording_end(mg_recording *r, const char *state, const char *why, const char *verdict, int exit_code, mg_slice report, mg_error *e) {
   fact_list l = {.count = 0};
+  r->goes = r->nothing && r->epoch == 1 && strcmp(state, "ended") != 0;
   ignore_folder(r);
-  if (r->journal == NULL) return MG_OK;
+  if (r->journal == NULL || r->goes) return MG_OK;
   add_text(&l, "state", state);
   add_text(&l, "why", why);
   add_text(&l, "verdict", verdict);
@@ -327,7 +328,9 @@ void mg_recording_hint(const mg_recording *r) {
 }
 
 void mg_recording_close(mg_recording *r) {
+  bool remove_it = r->goes && r->journal != NULL && mg_journal_path(r->journal) != NULL;
   mg_journal_free(r->journal);
+  if (remove_it) (void)mg_runfile_remove(r->dir, r->run, NULL);
   mg_runfile_close(r->file);
   mg_buf_fini(&r->script);
   mg_buf_fini(&r->flags);

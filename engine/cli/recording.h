@@ -23,6 +23,8 @@ typedef struct mg_recording {
   const char *dir;
   char run[MG_RUN_ID_BYTES];
   bool off, dir_given;
+  bool nothing; /* no task of it was ever on a queue: where it did not end its file goes */
+  bool goes;    /* so it does, when it is closed */
   bool config_given; /* --queue-config held JSON text, which is not kept: it may hold passwords */
   uint32_t epoch;
   int64_t started_ms;   /* wall clock; of the run's first coordinator */

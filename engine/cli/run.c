@@ -353,6 +353,9 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
 
 static int fail(evaluation *v, int code, const char *text) {
   mg_error e;
+  mg_run_state state = {.tasks_published = 0};
+  if (v->coordinator != NULL) mg_coordinator_read(v->coordinator, &state);
+  v->recording.nothing = state.tasks_published == 0;
   if (mg_recording_end(&v->recording, "failed", text, "", code, (mg_slice){0}, &e) != MG_OK) mg_log(MG_LOG_ERROR, "journal_failed", MG_NO_FIELDS, "%s", e.text);
   (void)mg_complain("run", code, "%s", text);
   mg_recording_hint(&v->recording);
@@ -369,6 +372,7 @@ static int conclude(evaluation *v) {
   mg_judgement *judgement = calloc(1, sizeof *judgement);
   if (judgement == NULL) return mg_complain("run", MG_EXIT_FAILURE, "memory ended");
   mg_coordinator_read(v->coordinator, &state);
+  v->recording.nothing = state.tasks_published == 0;
   mg_coordinator_judge(v->coordinator, judgement);
   int code = v->interrupted ? MG_EXIT_INTERRUPTED : (int)judgement->verdict;
   if (v->pilot && code != MG_INVALID && code != MG_EXIT_INTERRUPTED) {

@@ -195,8 +195,15 @@ describe("the journal of a run", function()
 
   it("is not made for short runs on one machine", function()
     local dir = world()
-    local got = support.run(dir, "plan.lua", "--cases 50")
-    assert.are.equal("0", support.shell(dir, "test -e .mguard; echo $((1-$?))").out:match "%d", got.err)
+    local got
+    for _ = 1, 5 do
+      got = support.run(dir, "plan.lua", "--cases 50")
+      assert.are.equal(2, got.code, got.err)
+      if got.report.seconds < 1 then break end
+      support.shell(dir, "rm -rf .mguard")
+    end
+    if got.report.seconds >= 1 then return pending "the machine is too busy for a short run" end
+    assert.are.equal("none\n", support.shell(dir, "test -e .mguard || echo none").out, got.err)
     assert.is_nil(got.err:find("journal", 1, true))
   end)
 
@@ -239,6 +246,19 @@ return mg.plan { checks = mg.checks { generate = function(g) return g.case end,
     assert.are.equal(4, got.code)
     for _, words in ipairs { "file/runs", "--state-dir", "--no-journal" } do assert.is_truthy(got.err:find(words, 1, true), got.err) end
     assert.is_nil(got.report)
+  end)
+
+  it("is not kept where the run came to nothing", function()
+    local dir = world()
+    support.write(dir, "plan.lua", (support.read(dir .. "/plan.lua"):gsub("checks%.lua", "gone.lua")))
+    local got = support.mguard(dir, "run plan.lua --quiet --state-dir st")
+    assert.are.equal(4, got.code, got.err)
+    support.write(dir, "plan.lua", (support.read(dir .. "/plan.lua"):gsub("gone%.lua", "checks.lua")))
+    got = support.mguard(dir, [[run plan.lua --quiet --state-dir st --backend redis \
+      --queue-config '{"connection":{"host":"127.0.0.1","port":1},"broker_patience_seconds":0.2}']])
+    assert.are.equal(5, got.code, got.err)
+    assert.is_nil(got.err:find("--resume", 1, true), got.err)
+    assert.are.same({}, runs(dir))
   end)
 
   it("gives no report once it is damaged", function()

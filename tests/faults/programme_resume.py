@@ -99,7 +99,7 @@ def interrupted(x):
 @fault("a second coordinator on the same run, and on an ended one")
 def second(x):
     """Refused while the first is at work; after its end there is nothing to resume."""
-    cases, queue = x.cases(300), x.queue()
+    cases, queue = x.cases(900), x.queue()
     x.workers(queue, 1, 3)
     run = x.run(queue, cases)
     name = x.stage.run_id(run)
