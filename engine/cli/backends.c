@@ -10,6 +10,7 @@
 #ifdef MG_HAVE_KAFKA
 #include "backends/kafka/kafka.h"
 #endif
+#include <stdio.h>
 #include <string.h>
 
 void *mg_local_broker_new(void) { return mg_memory_broker_new(); }
@@ -25,9 +26,7 @@ static const struct {
 
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
   static const mg_backend_ops *const known[] = {
-      &mg_memory_backend,
-      &mg_redis_backend,
-      &mg_sqs_backend,
+      &mg_memory_backend,   &mg_redis_backend, &mg_sqs_backend,
 #ifdef MG_HAVE_RABBITMQ
       &mg_rabbitmq_backend,
 #endif
@@ -44,4 +43,22 @@ const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
     if (strcmp(optional[i].name, name) == 0) *left_out = optional[i].left_out;
   }
   return NULL;
+}
+
+/* A worker takes up to prefetch_count tasks, and the last of them waits for those before it. */
+mg_err mg_backend_check_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, int executors, mg_error *e) {
+  if (strcmp(mg_options_text(queue, "backend", "memory"), "rabbitmq") != 0) return MG_OK;
+  double limit = mg_options_real(queue, "consumer_timeout_seconds", 1800), task = mg_options_real(queue, "max_task_seconds", 0);
+  int64_t prefetch = mg_options_int(queue, "prefetch_count", 10);
+  const char *longest = task > 0 ? "max_task_seconds" : "a case that uses up its time limit";
+  if (task <= 0) task = (double)roles * case_timeout_ms / 1000 + 1;
+  double each = executors > 0 && prefetch > executors ? (double)prefetch / executors : 1, held = task * each;
+  if (held < limit) return MG_OK;
+  char how[200] = "raise consumer_timeout on the broker and consumer_timeout_seconds here";
+  if (task < limit)
+    (void)snprintf(how, sizeof how, "set prefetch_count to %d, or raise consumer_timeout on the broker and consumer_timeout_seconds here", executors);
+  char share[80] = "";
+  if (each > 1) (void)snprintf(share, sizeof share, ", times %lld tasks (prefetch_count) by %d executors", (long long)prefetch, executors);
+  return mg_fail(e, MG_ARG, "a task may be held for %.0f s (%s is %.1f s%s), and RabbitMQ takes back what is held for %.0f s (consumer_timeout_seconds): %s",
+                 held, longest, task, share, limit, how);
 }

@@ -28,6 +28,10 @@ const char *mg_cli_task(const char *task, char *buffer, size_t cap);
 /* The backend called name, or NULL; *left_out says why where this build lacks it. */
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);
 
+/* MG_ARG where tasks may be held longer than the broker lets a worker hold them. case_timeout_ms: of one role of one case, `roles` of them; executors of the
+ * worker, 0: not known here. */
+mg_err mg_backend_check_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, int executors, mg_error *e);
+
 /* What the two sides of this process share where the backend reaches no other (mg_backend_config.shared). NULL where memory ended. */
 void *mg_local_broker_new(void);
 void mg_local_broker_free(void *broker);

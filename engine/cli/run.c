@@ -337,6 +337,7 @@ static mg_err evaluate(evaluation *v, mg_error *e) {
   mg_err err = find_backend(v, e);
   if (err == MG_OK) err = mg_keyring_parse(&v->keys, getenv("MGUARD_SIGNING_KEY"), e);
   if (err == MG_OK) err = open_loop(v, e);
+  if (err == MG_OK) err = mg_backend_check_hold(v->plan->queue, v->plan->case_timeout_ms, v->plan->baseline != NULL ? 2 : 1, 0, e);
   if (err == MG_OK) err = mg_monitor_start(&v->monitor, &v->args, &command, e);
   if (err == MG_OK) err = mg_telling_start(&v->telling, &v->args, &command, v->plan, v->recording.run, v->backend->name, e);
   bool here = (v->backend->capabilities & MG_CAP_SHARED) == 0;

@@ -125,8 +125,9 @@ int mg_cli_worker(int argc, char **argv) {
   const char *script = mg_args_get(&a, &command, "script"), *task = mg_args_get(&a, &command, "task");
   char built_in[80];
   if ((script == NULL) == (task == NULL)) {
-    return mg_complain("worker", MG_EXIT_USAGE, script != NULL ? "--script and --task name the same thing: give one of them"
-                                                               : "--script is missing: the checks or the plan whose cases it runs");
+    return mg_complain("worker", MG_EXIT_USAGE,
+                       script != NULL ? "--script and --task name the same thing: give one of them"
+                                      : "--script is missing: the checks or the plan whose cases it runs");
   }
   if (script == NULL) script = mg_cli_task(task, built_in, sizeof built_in);
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -152,6 +153,10 @@ int mg_cli_worker(int argc, char **argv) {
     err = mg_fail(&e, MG_ARG, "the memory backend has no other machines: give --backend and --queue-config, or queue in the plan");
   }
   if (err == MG_OK && (backend = mg_backend_find(name, &why)) == NULL) err = mg_fail(&e, MG_UNSUPPORTED, "backend %s: %s", name, why);
+  if (err == MG_OK) {
+    uint32_t limit_ms = timeout > 0 && !plan->timeout_given ? (uint32_t)(timeout * 1000) : plan->case_timeout_ms;
+    err = mg_backend_check_hold(plan->queue, limit_ms, 2, (int)executors, &e);
+  }
   server s = {.code = 0};
   if (err == MG_OK) {
     const char *given = mg_args_get(&a, &command, "name");

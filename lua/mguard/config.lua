@@ -341,6 +341,11 @@ local function contradictions(flat, backend, fail)
   end
   size_order(flat, fail)
   if backend == "redis" or backend == "rabbitmq" then connection_checks(flat, fail) end
+  if backend == "rabbitmq" and flat.max_task_seconds and flat.max_task_seconds >= (flat.consumer_timeout_seconds or 1800) then
+    fail("max_task_seconds (%s) must be below consumer_timeout_seconds (%s%s): raise consumer_timeout on the broker, and then here, or "
+      .. "make tasks smaller", rule.number_text(flat.max_task_seconds), rule.number_text(flat.consumer_timeout_seconds or 1800),
+      flat.consumer_timeout_seconds and "" or ", the default")
+  end
   if backend == "kafka" then kafka_checks(flat, fail) end
   if backend == "sqs" then sqs_checks(flat, fail) end
 end

@@ -191,6 +191,8 @@ local groups = {
     { key = "routing_key", kind = "string", default_says = "queue_name", doc = "Routing key of tasks." },
     { key = "consumer_timeout_seconds", kind = "number", min = 1, max = 30 * DAY, default = 1800,
       doc = "The broker's consumer_timeout, which clients cannot read: a task must end within it." },
+    { key = "max_task_seconds", kind = "number", min = 0.001, max = 30 * DAY, default_says = "the time limits of one case",
+      doc = "Longest a task may take. Times prefetch_count, by the executors of a worker, it must stay below consumer_timeout_seconds." },
     { key = "management_url", kind = "string", test = http_url, says = URL_SAYS, secret = true,
       doc = "Management API, for exact depths." },
   } },

@@ -14,6 +14,31 @@ return mg.plan {
   candidate = slow, cases = 2, goal = mg.goal.absolute(0.01), LIMITS
 }]]
 
+describe("mguard with RabbitMQ's consumer_timeout", function()
+  local dir
+  setup(function()
+    dir = support.folder()
+    support.write(dir, "plan.lua", (PLAN:gsub("LIMITS", "limits = { case_timeout_ms = 200000 }")))
+  end)
+  teardown(support.clean)
+  -- Said before any broker is asked.
+  local function told(command, more)
+    local got = support.mguard(dir, ([[%s --backend rabbitmq --queue-config '{"backend":"rabbitmq","connection":{"port":1}%s}']]):format(command, more))
+    if got.err:find("not have it", 1, true) or got.err:find("without librabbitmq", 1, true) then return nil end
+    assert.are.equal(4, got.code, got.err)
+    return got.err
+  end
+
+  it("refuses a worker whose last task would wait too long", function()
+    local text = told("worker --script plan.lua --executors 2", "")
+    if text then assert.is_truthy(text:find("may be held for 2005 s", 1, true) and text:find("set prefetch_count to 2", 1, true), text) end
+  end)
+  it("refuses a run whose cases may take longer than that", function()
+    local text = told("run plan.lua", [[,"consumer_timeout_seconds":60]])
+    if text then assert.is_truthy(text:find("raise consumer_timeout on the broker", 1, true), text) end
+  end)
+end)
+
 describe("mguard worker --default-timeout-s", function()
   local dir, redis, config
   setup(function()

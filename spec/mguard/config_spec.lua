@@ -140,6 +140,12 @@ describe("mguard.config", function()
       { "a heartbeat_timeout above the default lease", { heartbeat_timeout = 61 },
         "plan.lua:3: queue.heartbeat_timeout (61) must not be above lease_seconds (60, the default); half of it is a "
           .. "good value" },
+      { "a task longer than RabbitMQ lets a worker hold it", { backend = "rabbitmq", max_task_seconds = 40, consumer_timeout_seconds = 30 },
+        "plan.lua:3: queue.max_task_seconds (40) must be below consumer_timeout_seconds (30): raise consumer_timeout on the broker, and then "
+          .. "here, or make tasks smaller" },
+      { "a task longer than RabbitMQ's default", { backend = "rabbitmq", max_task_seconds = 1800 },
+        "plan.lua:3: queue.max_task_seconds (1800) must be below consumer_timeout_seconds (1800, the default): raise consumer_timeout on the "
+          .. "broker, and then here, or make tasks smaller" },
       { "an interval as long as the timeout", { heartbeat_interval = 30 },
         "plan.lua:3: queue.heartbeat_interval (30) must be below heartbeat_timeout (30); a third of it is a good value" },
       { "batch limits in the wrong order", { min_batch_size = 20, max_batch_size = 10 },
@@ -242,7 +248,7 @@ describe("mguard.config", function()
   end)
 
   it("accepts each numeric key at the ends of its range and not beyond", function()
-    local alone = { session_timeout_ms = true, heartbeat_timeout = true, heartbeat_interval = true } -- tied to other keys
+    local alone = { session_timeout_ms = true, heartbeat_timeout = true, heartbeat_interval = true, max_task_seconds = true } -- tied to other keys
     for _, key in ipairs(keys.list) do
       if (key.kind == "integer" or key.kind == "number") and not alone[key.key] then
         for _, backend in ipairs(key.backends) do
