@@ -99,6 +99,8 @@ typedef struct mg_rabbit {
   int64_t largest;                      /* bytes the broker takes; learnt from its refusal; 0 unknown */
   mg_batch gets;                        /* what basic.get brought on the admin channel */
   uint64_t got_tag;
+  mg_ms managed_ms;   /* when the management API was asked, */
+  int64_t in_flight;  /* and what it said */
   mg_ms probed_ms;    /* publisher: when a coordinator last made sure that it is not blocked */
   mg_ms unblocked_ms; /* when an alarm was last seen */
 } mg_rabbit;
@@ -119,6 +121,9 @@ mg_err mg_rabbit_declare_results(mg_rabbit *r, const char *queue, mg_ms until, m
 /* Ready messages of a queue; -1 where it is not there. */
 mg_err mg_rabbit_count(mg_rabbit *r, const char *queue, mg_ms until, int64_t *out, mg_error *e);
 mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
+
+/* management.c: messages that workers hold; -1 where no management_url is given, or nothing answers there. */
+int64_t mg_rabbit_in_flight(mg_rabbit *r);
 
 /* feed.c */
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump);

@@ -92,7 +92,7 @@ static mg_err rabbit_probe(mg_backend *b, const char *run, mg_probe *items, size
   return mg_fail(e, MG_UNSUPPORTED, "RabbitMQ cannot look up a single task");
 }
 
-/* Ready messages only, and those of all runs on the queue: AMQP tells no more. */
+/* Of all runs on the queue. AMQP tells of ready messages alone, the management API of those that are held too. */
 static mg_err rabbit_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e) {
   mg_rabbit *r = mg_rabbit_of(b);
   mg_error ours = {0};
@@ -113,6 +113,7 @@ static mg_err rabbit_depth(mg_backend *b, const char *run, mg_ms until, mg_depth
     if (mine && out->results >= 0) out->results += (int64_t)(r->results.held + r->results.stashed);
   }
   if (out->pending < 0) r->declared = false; /* deleted: the next call makes it again */
+  if (err == MG_OK) out->in_flight = mg_rabbit_in_flight(r);
   if (err != MG_OK && e != NULL) *e = ours;
   return err;
 }

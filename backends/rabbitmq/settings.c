@@ -181,6 +181,7 @@ mg_err mg_rabbit_settings_init(mg_rabbit_settings *s, const mg_options *o, mg_er
     return mg_fail(e, MG_ARG, "retention_seconds must be 1 to %d, got %lld", 366 * 86400, (long long)retention_s);
   }
   s->retention_ms = retention_s * 1000;
+  s->management_url = text_of(o, "management_url");
   s->consumer_timeout_s = mg_options_real(o, "consumer_timeout_seconds", 1800);
   double timeout_s = mg_options_real(o, "connection.connect_timeout_seconds", 10);
   s->connect_timeout_ms = timeout_s >= 0.05 && timeout_s <= 3600 ? (mg_ms)(timeout_s * 1000) : 10000;

@@ -25,6 +25,7 @@ typedef struct mg_rabbit_settings {
   int64_t retention_ms;
   double consumer_timeout_s; /* the broker's own, for texts: clients cannot read it */
   mg_ms connect_timeout_ms;
+  const char *management_url; /* NULL: none */
   char *url; /* owned; decoded parts of the option "url" point into it */
 } mg_rabbit_settings;
 

@@ -194,7 +194,7 @@ local groups = {
     { key = "max_task_seconds", kind = "number", min = 0.001, max = 30 * DAY, default_says = "the time limits of one case",
       doc = "Longest a task may take. Times prefetch_count, by the executors of a worker, it must stay below consumer_timeout_seconds." },
     { key = "management_url", kind = "string", test = http_url, says = URL_SAYS, secret = true,
-      doc = "Management API, for exact depths." },
+      doc = "Management API, for the number of tasks that workers hold; with a login of its own or that of the connection." },
   } },
   { "Kafka", KAFKA, {
     { key = "bootstrap_servers", kind = "custom", test = bootstrap, required = true,

@@ -23,7 +23,8 @@ describe("mguard with RabbitMQ's consumer_timeout", function()
   teardown(support.clean)
   -- Said before any broker is asked.
   local function told(command, more)
-    local got = support.mguard(dir, ([[%s --backend rabbitmq --queue-config '{"backend":"rabbitmq","connection":{"port":1}%s}']]):format(command, more))
+    local got = support.mguard(dir, ([[%s --backend rabbitmq --queue-config '{"backend":"rabbitmq","connection":{"port":1}%s}']])
+      :format(command, more))
     if got.err:find("not have it", 1, true) or got.err:find("without librabbitmq", 1, true) then return nil end
     assert.are.equal(4, got.code, got.err)
     return got.err

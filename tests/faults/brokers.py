@@ -127,6 +127,10 @@ class Broker:
         """For messages: in which state the broker has the task."""
         return "unknown"
 
+    def telling_config(self):
+        """One with which the broker tells how many tasks workers hold."""
+        raise Unsupported("%s: what workers hold is counted by its own tests" % self.name)
+
     def delete_queue(self):
         raise Unsupported("%s: has no queue to be deleted" % self.name)
 

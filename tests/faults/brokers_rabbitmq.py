@@ -180,6 +180,9 @@ class RabbitMQ(Broker):
         c["connection"].update(port=self.node.tls_port, ssl=True, ssl_ca_location=os.path.join(self.folder, "cert.pem"))
         return c
 
+    def telling_config(self):
+        return self.config(management_url="http://%s:%s@127.0.0.1:%d/" % (self.node.user, self.node.password, self.node.web_port))
+
     # --- harm ---
 
     def _at(self, kind, name="", rest=""):

@@ -1,5 +1,7 @@
 """Faults of the broker and of the way to it."""
+import json
 import signal
+import subprocess
 import time
 
 from brokers import wait_until
@@ -205,6 +207,26 @@ def held_too_long(x):
     for w in workers:
         assert w.running(), "%s ended: %s" % (w.name, w.tail())
     return "%s; %s" % ("; ".join(lines), facts)
+
+
+@fault("what workers hold is counted")
+def held_is_counted(x):
+    """By the broker's own management, as mguard queue depth shows it."""
+    cases, telling = x.cases(200), x.broker.telling_config()
+    x.workers(x.queue(), 1, 60)
+    run, counts = x.run(x.queue(), cases), []
+
+    def held():
+        if not run.running():
+            raise TooSoon("the run was over before the broker counted what is held")
+        argv = [x.stage.mguard, "queue", "depth", "--json", "--timeout", "20", "--backend", telling["backend"], "--queue-config", json.dumps(telling)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        counts.append(json.loads(done.stdout)["in_flight"])
+        return counts[-1] > 0
+
+    wait_until(held, 60, lambda: "tasks in flight: %r" % counts, 0.5)
+    return "in flight: %r; %s" % (counts, x.check(run, cases))
 
 
 @fault("wrong connections")
