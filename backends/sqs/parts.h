@@ -76,11 +76,12 @@ typedef struct mg_sqs_out { /* a message to send */
   size_t at, len; /* its text in `texts` */
   uint32_t delay_s;
   bool fifo;
-  char id[33]; /* deduplication and group of a FIFO queue */
-  mg_err err;  /* out: MG_OK · MG_AGAIN · MG_CONN · MG_LOST no such queue · MG_ARG, MG_FATAL */
+  char id[33];   /* deduplication and group of a FIFO queue */
+  uint64_t name; /* of the task, whichever send it is; 0: none */
+  mg_err err;    /* out: MG_OK · MG_AGAIN · MG_CONN · MG_LOST no such queue · MG_ARG, MG_FATAL */
 } mg_sqs_out;
 
-enum { MG_SQS_PEERS = 64, MG_SQS_TRASH = 64 };
+enum { MG_SQS_PEERS = 64, MG_SQS_TRASH = 64, MG_SQS_SENT = 4096 };
 
 typedef struct mg_sqs {
   mg_backend backend;
@@ -109,6 +110,8 @@ typedef struct mg_sqs {
   mg_ms beat_ttl_ms, beat_expires;
   int64_t serial;
   mg_buf texts, scratch;
+  uint64_t sent[MG_SQS_SENT]; /* tasks that went out to a FIFO queue, a ring: the same one again is another send */
+  size_t sent_at;
   mg_ms inflight_next; /* when to look again whether the queue is full of messages in flight */
   bool inflight_full;
 } mg_sqs;

@@ -131,13 +131,23 @@ mg_err mg_sqs_pack(mg_sqs *s, mg_sqs_out *out, const char *queue, bool fifo, mg_
   return MG_OK;
 }
 
-/* The same message sent twice is one for SQS, another attempt or another send of the task is not. */
-static void make_id(mg_sqs_out *out, const char *kind, const mg_publish *p) {
+static uint64_t name_of(const char *kind, const mg_publish *p, size_t sends, char id[33]) {
   uint64_t low, high;
   char name[600];
-  int len = snprintf(name, sizeof name, "%s\n%.200s\n%.200s\n%u", kind, p->run, p->task, (unsigned)p->attempt);
+  int len = snprintf(name, sizeof name, "%s\n%.200s\n%.200s\n%u\n%zu", kind, p->run, p->task, (unsigned)p->attempt, sends);
   mg_xxh3_128(name, (size_t)len, &low, &high);
-  (void)snprintf(out->id, sizeof out->id, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+  (void)snprintf(id, 33, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+  return low;
+}
+
+/* The deduplication id: a message that is sent again because no answer came is the same for SQS; one that is sent again after an answer, or with another
+ * attempt, is not. The group is the same, so that no message waits for another. */
+static void make_id(const mg_sqs *s, mg_sqs_out *out, const char *kind, const mg_publish *p) {
+  size_t sends = 0;
+  uint64_t first = name_of(kind, p, 0, out->id);
+  for (size_t i = 0; i < MG_SQS_SENT; i++) sends += s->sent[i] == first;
+  out->name = first;
+  if (sends > 0) (void)name_of(kind, p, sends, out->id);
 }
 
 typedef enum sort { TASKS, RESULTS, DEAD } sort;
@@ -158,7 +168,7 @@ static mg_err pack_one(mg_sqs *s, mg_sqs_out *out, const char *queue, sort kind,
   }
   err = mg_sqs_pack(s, out, queue, fifo, &v, p->body, until, e);
   out->delay_s = delay_s;
-  if (fifo) make_id(out, kind == DEAD ? "dead" : "task", p);
+  if (fifo) make_id(s, out, kind == DEAD ? "dead" : "task", p);
   return err;
 }
 
@@ -185,6 +195,7 @@ static mg_err publish(mg_sqs *s, mg_publish *items, size_t count, sort kind, mg_
     err = kind == DEAD ? mg_sqs_send_dead(s, outs, n, until, e) : mg_sqs_send(s, outs, n, until, e);
     for (size_t i = 0; i < n; i++) {
       items[from + i].err = outs[i].err;
+      if (outs[i].err == MG_OK && outs[i].name != 0) s->sent[s->sent_at++ % MG_SQS_SENT] = outs[i].name;
       if (outs[i].err != MG_LOST) continue;
       if (kind == RESULTS) /* the run is over, and its queue gone; where its coordinator lives, the queue will come */
         items[from + i].err = mg_sqs_peer_announced(s, items[from + i].run) ? MG_AGAIN : MG_OK;

@@ -258,6 +258,8 @@ local groups = {
     { key = "aws_session_token", kind = "string", secret = true, doc = "Token of temporary credentials." },
     { key = "max_message_bytes", kind = "integer", min = 1024, max = 1048576, default_says = "the queue's MaximumMessageSize",
       doc = "Limit of one message and of one call." },
+    { key = "max_hold_seconds", kind = "integer", min = 10, max = 43200, default = 43200,
+      doc = "How long a task may be held in all; then it goes back to the queue. SQS allows 12 hours." },
     { key = "spill", kind = "string", test = spill_url,
       says = '"s3://bucket/prefix" or "file:///dir"', doc = "Where payloads above the limit are put." },
   } },

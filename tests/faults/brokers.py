@@ -40,6 +40,7 @@ class Broker:
     hold_limit_s = None  # how long the broker lets a worker hold a task, where the test "the time limit of the broker" runs
     restarts = (False, True)  # of one run: by SIGKILL or politely
     redelivers = False  # hands out by itself what a vanished worker held
+    connectionless = False  # a connection that is cut costs a call and nothing else
 
     def __init__(self, folder):
         self.folder = folder
@@ -428,8 +429,9 @@ def known():
     """Every broker by its name."""
     from brokers_rabbitmq import RabbitMQ
     from brokers_redis import RedisCluster, RedisSentinel
+    from brokers_sqs import Sqs, SqsFifo
 
-    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster, RabbitMQ)}
+    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster, RabbitMQ, Sqs, SqsFifo)}
 
 
 def missing(name):
@@ -440,4 +442,8 @@ def missing(name):
         from brokers_rabbitmq import missing as rabbitmq_missing
 
         return rabbitmq_missing()
+    if name.startswith("sqs"):
+        from brokers_sqs import stand_ins
+
+        return None if stand_ins() is not None else "the stand-ins for SQS are not installed: make test-deps"
     return None
