@@ -154,11 +154,13 @@ mg_err mg_sqs_feed_poll(mg_sqs *s, mg_sqs_feed *f, size_t max, mg_ms lease_ms, b
   size_t coming = f->stashed;
   mg_ms now = mg_now_ms();
   for (size_t i = 0; i < f->open; i++) coming += f->polls[i].max;
-  int wait_s = !wait ? 0 : f->held > 0 && s->settings.long_poll_s > HELD_WAIT_S ? HELD_WAIT_S : s->settings.long_poll_s;
   int visible_s = (int)((lease_ms + 999) / 1000);
   while (coming < max && f->open < f->width && now >= f->next_poll && now >= s->client.slow_until) {
     size_t left = max - coming;
     unsigned n = left < MG_SQS_BATCH ? (unsigned)left : MG_SQS_BATCH;
+    /* A poll outlives the process that made it, and may take a task along: the one that waits long is that of an idle worker. */
+    int longest = f->held > 0 || f->open > 0 ? HELD_WAIT_S : s->settings.long_poll_s;
+    int wait_s = !wait ? 0 : longest < s->settings.long_poll_s ? longest : s->settings.long_poll_s;
     mg_err err = open_poll(s, f, n, visible_s < 1 ? 1 : visible_s > 43200 ? 43200 : visible_s, wait_s, until);
     if (err != MG_OK) return err;
     coming += n;
@@ -182,8 +184,13 @@ static bool deliver(mg_sqs *s, mg_lease *l, mg_ms until, mg_batch *out) {
       mg_buf_clear(&s->scratch);
     }
   }
-  mg_delivery d = {
-      .run = v.kind != 0 ? v.run : "", .task = v.kind != 0 ? v.task : "", .attempt = v.attempt, .from = "", .body = mg_buf_slice(&s->scratch), .lease = l};
+  mg_delivery d = {.run = v.kind != 0 ? v.run : "",
+                   .task = v.kind != 0 ? v.task : "",
+                   .attempt = v.attempt,
+                   .again = l->receives > 1,
+                   .from = "",
+                   .body = mg_buf_slice(&s->scratch),
+                   .lease = l};
   if (s->scratch.failed || !mg_batch_add(out, &d)) return false;
   l->state = MG_SQS_HELD;
   l->feed->held++;
