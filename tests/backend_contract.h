@@ -25,6 +25,7 @@ typedef struct mg_contract {
   bool ordered;                                /* one worker gets a run's tasks in the order they were published */
   bool pending_counts_held; /* depth cannot tell what waits from what a worker holds (Kafka) */
   bool late_ack_may_settle; /* broker without reclaim: an ended receipt may still settle the task (SQS says so) */
+  bool delayed_counts_as_held; /* depth: a task given back with a delay is in flight until then, not pending */
 } mg_contract;
 
 /* Runs all cases, or those whose name contains argv[1]. Returns the number that failed: main's exit code. */

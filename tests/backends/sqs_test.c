@@ -53,6 +53,7 @@ static int run(way *w, int argc, char **argv) {
       .wake_ms = 3000,
       .large_bytes = 700000,
       .late_ack_may_settle = true,
+      .delayed_counts_as_held = true,
   };
   if (!mg_test_sqs_start(&w->server, w->kind, NULL)) return 99;
   int failed = mg_contract_run(&c, argc, argv);
