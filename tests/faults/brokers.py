@@ -39,6 +39,7 @@ class Broker:
     full_words = ("full", "maxmemory")  # of the message about a broker that takes nothing more
     hold_limit_s = None  # how long the broker lets a worker hold a task, where the test "the time limit of the broker" runs
     restarts = (False, True)  # of one run: by SIGKILL or politely
+    chooses = True  # among runs; a first-in-first-out queue serves who came first
     redelivers = False  # hands out by itself what a vanished worker held
     connectionless = False  # a connection that is cut costs a call and nothing else
 

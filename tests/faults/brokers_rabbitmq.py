@@ -108,6 +108,7 @@ class Node:
 
 class RabbitMQ(Broker):
     name = "rabbitmq"
+    chooses = False
     redelivers = True  # at once, where it sees the connection go
     restarts = (False,)  # a quorum queue of some seconds takes no more messages after a crash: RabbitMQ 3.10
     # The others are for the full form: nodes are slow to start.

@@ -364,7 +364,8 @@ def several(x):
 
     wait_until(one_half, 60, "one of the runs is half done")
     shares = dict(done)
-    assert min(shares.values()) >= max(shares.values()) // 2, "unfair: %r" % shares
+    if x.broker.chooses:
+        assert min(shares.values()) >= max(shares.values()) // 2, "unfair: %r" % shares
     _, digest, _, _ = x.references.get(cases, x.run_seed)
     for n, run in zip(names, runs):
         code = run.wait(120)
