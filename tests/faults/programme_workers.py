@@ -47,7 +47,7 @@ def killed(x):
         kills, hit = kills + 1, hit + (before > 0)
         workers += x.workers(queue, 1, 4)
     facts = x.check(run, cases)
-    x.proof(hit >= 3 and facts.requeued >= 2 and facts.beyond > 0, facts)
+    x.proof(hit >= 3 and (facts.requeued >= 2 or x.broker.redelivers) and facts.beyond > 0, facts)
     return "%d kills, %d of workers that had work; %s" % (kills, hit, facts)
 
 
