@@ -91,7 +91,7 @@ static void close_run(mg_coordinator *c, mg_ms within_ms) {
     mg_link_stop(c->link, c->close_by);
     return;
   }
-  mg_control control = {.kind = c->interrupted ? MG_RUN_CANCELLED : MG_RUN_CLOSED};
+  mg_control control = {.kind = c->interrupted ? MG_RUN_CANCELLED : MG_RUN_CLOSED, .epoch = c->epoch};
   memcpy(control.subject, c->run, sizeof c->run);
   mg_link_control(c->link, &control, CONTROL_TTL_MS);
   mg_link_purge_run(c->link, c->run);

@@ -176,7 +176,7 @@ static void fail(mg_worker *w, const char *why) {
 
 static void on_control(mg_worker *w, const mg_control *c) {
   if (c->kind == MG_RUN_CLOSED || c->kind == MG_RUN_CANCELLED) {
-    mg_worker_run_is_over(w, c->subject, c->kind);
+    mg_worker_run_is_over(w, c->subject, c->epoch);
   } else if (c->kind == MG_TASKS_DROPPED) {
     mg_worker_tasks_dropped(w, c);
   } else if (strcmp(c->subject, w->name) == 0) {

@@ -13,7 +13,7 @@ typedef struct mg_kept {
   uint64_t token;
   uint64_t last_case; /* begun: the case and role that ran when it was last looked at */
   mg_role last_role;
-  uint32_t attempt;
+  uint32_t attempt, epoch;
   uint8_t trace[16];             /* all zero: not traced, and then the times are not kept */
   int64_t taken_ns, finished_ns; /* mg_now_ns: when it came, when its executor was done */
   bool told;                     /* it begins once the beat with this number, or a later one, is on the broker */
@@ -38,11 +38,11 @@ void mg_kept_remove(mg_kept_table *t, mg_kept *k); /* frees k */
 /* What a worker remembers of runs. The oldest are forgotten. */
 typedef struct mg_run_memory {
   char run[MG_RUN_MAX + 1];
-  uint32_t epoch;           /* highest seen in its tasks */
-  bool over;                /* tasks up to epoch are dropped */
-  mg_control_kind ended_as; /* 0: no end was told */
-  mg_ms refuse_ms;          /* delay of the last refusal; 0: none */
-  mg_ms refuse_until;       /* when that is over */
+  uint32_t epoch;      /* highest seen in its tasks */
+  uint32_t over_until; /* tasks up to this epoch are dropped; 0: no end was told */
+  bool purged;         /* an end without an epoch was told */
+  mg_ms refuse_ms;     /* delay of the last refusal; 0: none */
+  mg_ms refuse_until;  /* when that is over */
 } mg_run_memory;
 
 #define MG_RUN_MEMORIES 256
@@ -60,9 +60,10 @@ typedef struct mg_run_memories {
 } mg_run_memories;
 
 mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run); /* never NULL */
-/* An end was told; whether that is news. Links tell it again after a reconnect, and by then the run may have been resumed: the same kind counts once. */
-bool mg_run_end(mg_run_memory *m, mg_control_kind kind);
-/* Whether tasks of the run with this epoch are to be dropped; a higher epoch than any before the end opens the run again: it was resumed. */
+/* An end was told; whether that is news. It may be late, or told again after a reconnect, and by then the run may have been resumed: the epoch tells. Epoch 0
+ * means all that there were, and counts once. */
+bool mg_run_end(mg_run_memory *m, uint32_t epoch);
+/* Whether tasks of the run with this epoch are to be dropped. */
 bool mg_run_is_over(mg_run_memory *m, uint32_t epoch);
 bool mg_task_is_dropped(const mg_run_memories *m, const char *run, const char *id);
 void mg_task_drop(mg_run_memories *m, const char *run, const char *id);
@@ -119,7 +120,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev);                 /* M
 void mg_worker_finished(void *owner, void *task_owner, const mg_result *r); /* of the pool */
 void mg_worker_settled(mg_worker *w, const mg_link_event *ev);              /* MG_EV_SETTLED */
 void mg_worker_lease_lost(mg_worker *w, const mg_link_event *ev);
-void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind);
+void mg_worker_run_is_over(mg_worker *w, const char *run, uint32_t epoch);
 void mg_worker_tasks_dropped(mg_worker *w, const mg_control *c);
 void mg_worker_return_waiting(mg_worker *w, mg_ms delay_ms); /* what no executor has begun */
 void mg_worker_return_all(mg_worker *w, mg_ms delay_ms);

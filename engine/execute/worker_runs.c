@@ -55,18 +55,20 @@ mg_run_memory *mg_run_remember(mg_run_memories *m, const char *run) {
   return r;
 }
 
-bool mg_run_end(mg_run_memory *m, mg_control_kind kind) {
-  if (m->ended_as == kind) return false;
-  m->ended_as = kind;
-  m->over = true;
-  if (m->epoch == 0) m->epoch = 1; /* of a run never met, tasks of a later epoch are a resumed run's */
+bool mg_run_end(mg_run_memory *m, uint32_t epoch) {
+  if (epoch == 0) {
+    if (m->purged) return false;
+    m->purged = true;
+    epoch = m->epoch > 0 ? m->epoch : 1;
+  }
+  if (epoch <= m->over_until) return false;
+  m->over_until = epoch;
   return true;
 }
 
 bool mg_run_is_over(mg_run_memory *m, uint32_t epoch) {
-  if (m->over && epoch > m->epoch) m->over = false;
   if (epoch > m->epoch) m->epoch = epoch;
-  return m->over;
+  return epoch <= m->over_until;
 }
 
 bool mg_task_is_dropped(const mg_run_memories *m, const char *run, const char *id) {

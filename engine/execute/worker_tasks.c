@@ -75,10 +75,11 @@ static bool is_unwanted(void *owner, void *task_owner, bool begun) {
 
 static bool is_unwanted_and_fresh(void *owner, void *task_owner, bool begun) { return !begun && is_unwanted(owner, task_owner, begun); }
 
-void mg_worker_run_is_over(mg_worker *w, const char *run, mg_control_kind kind) {
-  if (!mg_run_end(mg_run_remember(&w->runs, run), kind)) return;
+void mg_worker_run_is_over(mg_worker *w, const char *run, uint32_t epoch) {
+  mg_run_memory *m = mg_run_remember(&w->runs, run);
+  if (!mg_run_end(m, epoch)) return;
   for (mg_kept *k = w->kept.first; k != NULL; k = k->next) {
-    if (strcmp(k->run, run) == 0) k->unwanted = true;
+    if (strcmp(k->run, run) == 0 && k->epoch <= m->over_until) k->unwanted = true;
   }
   mg_pool_cancel(w->pool, is_unwanted, on_unwanted);
   w->beat_changed = true;
@@ -176,6 +177,7 @@ void mg_worker_take(mg_worker *w, const mg_link_event *ev) {
     return;
   }
   k->attempt = t.attempt;
+  k->epoch = t.epoch;
   k->last_case = t.first;
   memcpy(k->run, t.run, sizeof k->run);
   memcpy(k->id, t.id, sizeof k->id);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 4 };
+enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 5 };
 
 void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS);
@@ -135,6 +135,7 @@ void mg_control_encode(mg_buf *out, const mg_control *c) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_CONTROL, CONTROL_FIELDS);
   msgpack_pack_int(&p, c->kind);
   mg_wire_text(&p, c->subject);
+  msgpack_pack_uint32(&p, c->epoch);
   msgpack_pack_array(&p, c->task_count);
   for (uint32_t i = 0; i < c->task_count; i++) mg_wire_text(&p, c->tasks[i]);
 }
@@ -146,6 +147,7 @@ mg_err mg_control_decode(mg_control *c, mg_slice bytes, mg_error *e) {
   if (err != MG_OK) return err;
   c->kind = (mg_control_kind)mg_read_uint(&r, MG_RUN_CLOSED, MG_TASKS_DROPPED, "kind");
   mg_read_text(&r, c->subject, sizeof c->subject, MG_READ_NAME, "subject");
+  c->epoch = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "epoch");
   c->task_count = (uint32_t)mg_read_array(&r, 0, MG_CONTROL_TASKS, 1, "tasks");
   for (uint32_t i = 0; i < c->task_count && mg_reader_ok(&r); i++) mg_read_text(&r, c->tasks[i], sizeof c->tasks[i], MG_READ_DOTTED, "tasks");
   return mg_reader_end(&r, "control", e);

@@ -136,6 +136,7 @@ typedef enum mg_control_kind { MG_RUN_CLOSED = 1, MG_RUN_CANCELLED = 2, MG_QUARA
 typedef struct mg_control {
   mg_control_kind kind;
   char subject[MG_NAME_MAX + 1]; /* the run, or the worker for quarantine and pardon */
+  uint32_t epoch;                /* MG_RUN_CLOSED, MG_RUN_CANCELLED: the last whose tasks are meant, so that one that is late does not end a resumed run; 0: not known */
   /* MG_TASKS_DROPPED: tasks of the run that nobody waits for any more, the last ones that there were. Whoever gets one settles it unrun. */
   uint32_t task_count;
   char tasks[MG_CONTROL_TASKS][MG_TASK_MAX + 1];

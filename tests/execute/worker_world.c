@@ -164,8 +164,8 @@ void mg_ww_say(mg_ww *w, const mg_control *c) {
   mg_buf_fini(&frame);
 }
 
-void mg_ww_control(mg_ww *w, mg_control_kind kind, const char *subject) {
-  mg_control c = {.kind = kind};
+void mg_ww_control(mg_ww *w, mg_control_kind kind, const char *subject, uint32_t epoch) {
+  mg_control c = {.kind = kind, .epoch = epoch};
   snprintf(c.subject, sizeof c.subject, "%s", subject);
   mg_ww_say(w, &c);
 }

@@ -50,7 +50,7 @@ mg_task mg_ww_task_of(const char *id, uint64_t first, uint32_t count, const char
 void mg_ww_publish_body(mg_ww *w, const char *run, const char *id, mg_slice body);
 void mg_ww_publish(mg_ww *w, const mg_task *t);
 void mg_ww_say(mg_ww *w, const mg_control *c);
-void mg_ww_control(mg_ww *w, mg_control_kind kind, const char *subject);
+void mg_ww_control(mg_ww *w, mg_control_kind kind, const char *subject, uint32_t epoch);
 mg_depth mg_ww_depth(mg_ww *w);
 const mg_result *mg_ww_result_of(const mg_ww *w, const char *id);
 bool mg_ww_beat_lists(mg_ww *w, const char *id, bool running, uint64_t case_number);

@@ -91,4 +91,4 @@ mg_beat mg_sample_beat(void) {
   return b;
 }
 
-mg_control mg_sample_control(void) { return (mg_control){.kind = MG_TASKS_DROPPED, .subject = "r1", .task_count = 2, .tasks = {"1.7", "2.300"}}; }
+mg_control mg_sample_control(void) { return (mg_control){.kind = MG_TASKS_DROPPED, .subject = "r1", .epoch = 3, .task_count = 2, .tasks = {"1.7", "2.300"}}; }
