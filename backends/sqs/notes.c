@@ -108,8 +108,17 @@ void mg_sqs_peer_seen(mg_sqs *s, const char *run, mg_ms for_ms, bool announced) 
   if (announced || (!p->announced && now + for_ms > p->expires)) p->expires = now + for_ms;
 }
 
+static int64_t serial_of(const mg_sqs_notes *n, char kind, const char *subject) {
+  for (size_t i = 0; i < n->count; i++) {
+    if (n->items[i].kind == kind && strcmp(n->items[i].subject, subject) == 0) return n->items[i].serial;
+  }
+  return 0;
+}
+
+/* The word that it is over is taken off the board by whoever reads it first; the control about the run stays there for all. */
 bool mg_sqs_peer_announced(const mg_sqs *s, const char *run) {
   mg_ms now = mg_now_ms();
+  if (serial_of(&s->notes, 'c', run) > serial_of(&s->notes, 'l', run)) return false;
   for (size_t i = 0; i < s->peer_count; i++) {
     if (strcmp(s->peers[i].run, run) == 0) return s->peers[i].announced && s->peers[i].expires > now;
   }
