@@ -172,7 +172,7 @@ static mg_err memory_fetch_tasks(mg_backend *base, const mg_fetch *how, mg_batch
     mg_ms now = mg_now_ms();
     b->news = false;
     mg_store_wake_delayed(m, now);
-    const mg_note *barred = mg_notes_find(&m->quarantined, b->identity, now);
+    const mg_newest_item *barred = mg_newest_find(&m->quarantined, b->identity, now);
     while (got < how->max && barred == NULL && err == MG_OK) {
       mg_entry *x = mg_store_next(m, how->skip_runs, how->skip_count);
       if (x == NULL) break;
@@ -306,23 +306,18 @@ static mg_err memory_fetch_results(mg_backend *base, size_t max, mg_ms until, mg
 }
 
 /* Copies what has not expired; from: whether the subject is told as the sender. */
-static mg_err read_notes(mg_memory *b, mg_notes *notes, bool from, mg_batch *out, mg_error *e) {
-  bool ok = true;
+static mg_err read_notes(mg_memory *b, mg_newest *notes, bool from, mg_batch *out, mg_error *e) {
   lock(b);
-  mg_notes_expire(notes, mg_now_ms());
-  for (size_t i = 0; i < notes->count && ok; i++) {
-    const mg_note *n = &notes->items[i];
-    ok = mg_batch_add(out, &(mg_delivery){.from = from ? n->subject : "", .body = {n->body, n->body_len}});
-  }
+  mg_err err = mg_newest_give(notes, from, out, e);
   unlock(b);
-  return ok ? MG_OK : mg_fail(e, MG_NOMEM, "no memory left to read beats or controls");
+  return err;
 }
 
-static mg_err put_note(mg_memory *b, mg_notes *notes, const char *subject, mg_slice body, mg_ms ttl_ms, mg_error *e) {
+static mg_err put_note(mg_memory *b, mg_newest *notes, const char *subject, mg_slice body, mg_ms ttl_ms, mg_error *e) {
   mg_ms now = mg_now_ms();
   lock(b);
-  mg_notes_expire(notes, now);
-  bool ok = mg_notes_put(notes, subject, body, now + ttl_ms);
+  mg_newest_expire(notes, now);
+  bool ok = mg_newest_put(notes, subject, body, now + ttl_ms, NULL);
   unlock(b);
   return ok ? MG_OK : mg_fail(e, MG_NOMEM, "no memory left for a beat or control");
 }
@@ -526,7 +521,7 @@ static mg_err memory_quarantine(mg_backend *base, const char *worker, bool on, m
   mg_memory *b = self(base);
   if (on) return put_note(b, &b->broker->quarantined, worker, (mg_slice){0}, ttl_ms, e);
   lock(b);
-  mg_notes_remove(&b->broker->quarantined, worker);
+  mg_newest_remove(&b->broker->quarantined, worker);
   tell(b->broker, NULL);
   unlock(b);
   return MG_OK;

@@ -56,9 +56,9 @@ void mg_memory_broker_free(mg_memory_broker *m) {
     remove_all(m, &run->given);
     free_run(run);
   }
-  mg_notes_fini(&m->beats);
-  mg_notes_fini(&m->controls);
-  mg_notes_fini(&m->quarantined);
+  mg_newest_fini(&m->beats);
+  mg_newest_fini(&m->controls);
+  mg_newest_fini(&m->quarantined);
   mg_heap_fini(&m->delayed);
   (void)pthread_mutex_destroy(&m->lock);
   free(m->buckets);

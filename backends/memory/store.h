@@ -6,6 +6,7 @@
 #ifndef MG_BACKENDS_MEMORY_STORE_H
 #define MG_BACKENDS_MEMORY_STORE_H
 
+#include "backends/net/newest.h"
 #include "backends/memory/memory.h"
 #include "base/heap.h"
 #include <pthread.h>
@@ -49,18 +50,6 @@ typedef struct mg_entry {
   uint8_t body[];
 } mg_entry;
 
-typedef struct mg_note { /* a beat, a control message, a quarantine: newest by subject, until it expires */
-  char *subject;
-  uint8_t *body;
-  size_t body_len;
-  mg_ms expires;
-} mg_note;
-
-typedef struct mg_notes {
-  mg_note *items;
-  size_t count, cap;
-} mg_notes;
-
 typedef struct mg_memory mg_memory; /* an open backend; memory.c */
 
 struct mg_memory_broker {
@@ -70,7 +59,7 @@ struct mg_memory_broker {
   mg_entry **buckets;
   size_t bucket_count, entry_count;
   uint64_t tokens;
-  mg_notes beats, controls, quarantined;
+  mg_newest beats, controls, quarantined;
   mg_memory *open; /* list of the open backends, to wake them */
 };
 
@@ -109,12 +98,6 @@ void mg_store_wake_delayed(mg_memory_broker *m, mg_ms now);
 /* The next ready task, runs in turn; NULL where there is none outside skip. */
 mg_entry *mg_store_next(mg_memory_broker *m, const char *const *skip, size_t skip_count);
 
-bool mg_notes_put(mg_notes *notes, const char *subject, mg_slice body, mg_ms expires);
-void mg_notes_remove(mg_notes *notes, const char *subject);
-const mg_note *mg_notes_find(mg_notes *notes, const char *subject,
-                             mg_ms now); /* NULL where it is not there or expired */
-void mg_notes_expire(mg_notes *notes, mg_ms now);
-void mg_notes_fini(mg_notes *notes);
 /* Whether a dead letter of that task stands in the run. */
 bool mg_store_is_dead(const mg_memory_run *run, const char *task);
 

@@ -15,6 +15,19 @@ void mg_newest_expire(mg_newest *n, mg_ms now) {
   }
 }
 
+const mg_newest_item *mg_newest_find(const mg_newest *n, const char *subject, mg_ms now) {
+  for (size_t i = 0; i < n->count; i++) {
+    if (strcmp(n->items[i].subject, subject) == 0) return n->items[i].expires > now ? &n->items[i] : NULL;
+  }
+  return NULL;
+}
+
+void mg_newest_remove(mg_newest *n, const char *subject) {
+  for (size_t i = n->count; i > 0; i--) {
+    if (strcmp(n->items[i - 1].subject, subject) == 0) drop(n, i - 1);
+  }
+}
+
 bool mg_newest_put(mg_newest *n, const char *subject, mg_slice body, mg_ms expires, bool *fresh) {
   size_t i = 0;
   while (i < n->count && strcmp(n->items[i].subject, subject) != 0) i++;

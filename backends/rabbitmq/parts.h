@@ -2,6 +2,7 @@
 #ifndef MG_RABBITMQ_PARTS_H
 #define MG_RABBITMQ_PARTS_H
 
+#include "backends/net/newest.h"
 #include "backends/rabbitmq/conn.h"
 #include "dispatch/backend.h"
 
@@ -51,18 +52,6 @@ struct mg_rabbit_feed {
   bool closed;                    /* purged: is not declared again */
 };
 
-typedef struct mg_rabbit_note { /* the newest of a sender or about a subject */
-  char *subject;
-  uint8_t *body;
-  size_t len;
-  mg_ms expires;
-} mg_rabbit_note;
-
-typedef struct mg_rabbit_notes {
-  mg_rabbit_note *items;
-  size_t count, cap;
-} mg_rabbit_notes;
-
 typedef struct mg_rabbit_out { /* a message to publish and have confirmed */
   const char *exchange, *key;
   const char *run, *task, *why; /* headers; NULL: none */
@@ -86,9 +75,9 @@ typedef struct mg_rabbit {
   bool declared;
   bool no_memory; /* a delivery could not be kept: the receiver must go, so that the broker brings it again */
   mg_rabbit_feed tasks, results;
-  mg_rabbit_notes notes;  /* a coordinator's beats, a worker's controls */
-  mg_rabbit_notes said;   /* a coordinator's controls, a worker's beat: said again to those who come later */
-  mg_rabbit_notes delays; /* a coordinator: the queues where tasks may wait for a delay, until those that were put there have left */
+  mg_newest notes;  /* a coordinator's beats, a worker's controls */
+  mg_newest said;   /* a coordinator's controls, a worker's beat: said again to those who come later */
+  mg_newest delays; /* a coordinator: the queues where tasks may wait for a delay, until those that were put there have left */
   bool say_again;
   char notes_queue[256];
   uint64_t next_tag;                    /* of the next message on the confirmed channel */
@@ -152,8 +141,6 @@ mg_err mg_rabbit_throw(mg_rabbit *r, const char *exchange, const char *key, cons
 
 /* notes.c */
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news);
-bool mg_rabbit_notes_have(const mg_rabbit_notes *n, const char *subject);
-void mg_rabbit_notes_fini(mg_rabbit_notes *n);
 void mg_rabbit_tell_delay(mg_rabbit *r, const char *queue, mg_ms ttl_ms); /* to coordinators: tasks wait there; sent with what follows */
 /* Ready messages in all queues where tasks wait for a delay, as far as coordinators were told. */
 mg_err mg_rabbit_count_delayed(mg_rabbit *r, mg_ms until, int64_t *out, mg_error *e);

@@ -14,9 +14,9 @@ static void rabbit_close(mg_backend *b) {
   mg_rabbit_conn_close(r->receiver);
   mg_rabbit_feed_fini(&r->tasks);
   mg_rabbit_feed_fini(&r->results);
-  mg_rabbit_notes_fini(&r->notes);
-  mg_rabbit_notes_fini(&r->said);
-  mg_rabbit_notes_fini(&r->delays);
+  mg_newest_fini(&r->notes);
+  mg_newest_fini(&r->said);
+  mg_newest_fini(&r->delays);
   mg_batch_clear(&r->gets);
   mg_rabbit_settings_fini(&r->settings);
   free(r->identity);
