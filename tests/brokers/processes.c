@@ -139,7 +139,7 @@ static bool accepts(int port) {
 }
 
 bool mg_test_listens(pid_t *pid, const int *ports, size_t count, int wait_ms) {
-  for (mg_ms end = mg_now_ms() + wait_ms; *pid > 0 && mg_now_ms() < end; (void)poll(NULL, 0, 20)) {
+  for (mg_ms end = mg_now_ms() + wait_ms; *pid > 0 && mg_now_ms() < end; mg_test_pause(20)) {
     size_t open = 0;
     for (size_t i = 0; i < count; i++) open += ports[i] == 0 || accepts(ports[i]);
     if (open == count) return true;
@@ -151,7 +151,7 @@ bool mg_test_listens(pid_t *pid, const int *ports, size_t count, int wait_ms) {
 void mg_test_end(pid_t *pid, int signal_number) {
   if (*pid <= 0) return;
   (void)kill(*pid, signal_number);
-  for (mg_ms end = mg_now_ms() + STOP_MS; waitpid(*pid, NULL, WNOHANG) == 0; (void)poll(NULL, 0, 20)) {
+  for (mg_ms end = mg_now_ms() + STOP_MS; waitpid(*pid, NULL, WNOHANG) == 0; mg_test_pause(20)) {
     if (mg_now_ms() > end) (void)kill(*pid, SIGKILL);
   }
   *pid = 0;

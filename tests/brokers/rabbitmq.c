@@ -1,54 +1,14 @@
 #include "tests/brokers/rabbitmq.h"
 
-#include "base/clock.h"
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* The scripts in /usr/sbin change the user. */
 #define PROGRAMS "/usr/lib/rabbitmq/bin/"
-enum { READY_MS = 60000, STOP_MS = 20000, CTL_MS = 30000 };
-
-static bool accepts(int port) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
-  if (fd >= 0) close(fd);
-  return ok;
-}
-
-static pid_t start(const char *log, const char *const *argv) {
-  (void)fflush(NULL);
-  pid_t parent = getpid(), pid = fork();
-  if (pid != 0) return pid;
-  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
-  int null = open("/dev/null", O_RDONLY), fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-  (void)dup2(null, 0);
-  (void)dup2(fd, 1);
-  (void)dup2(fd, 2);
-  (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
-  _exit(127);
-}
-
-static void end_process(pid_t *pid, int signal_number) {
-  if (*pid <= 0) return;
-  (void)kill(*pid, signal_number);
-  for (mg_ms end = mg_now_ms() + STOP_MS; waitpid(*pid, NULL, WNOHANG) == 0;) {
-    if (mg_now_ms() > end) (void)kill(*pid, SIGKILL);
-    mg_test_pause(20);
-  }
-  *pid = 0;
-}
+enum { READY_MS = 60000, CTL_MS = 30000 };
 
 static void set(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void set(const char *name, const char *format, ...) {
@@ -61,17 +21,14 @@ static void set(const char *name, const char *format, ...) {
 }
 
 bool mg_test_rabbit_again(mg_test_rabbit *r) {
-  char log[MG_TEST_PATH_BYTES + 16], out[3000];
+  char log[MG_TEST_PATH_BYTES + 16];
   (void)snprintf(log, sizeof log, "%s/log", r->folder);
   static const char *const argv[] = {PROGRAMS "rabbitmq-server", NULL};
-  r->pid = start(log, argv);
-  for (mg_ms end = mg_now_ms() + READY_MS; r->pid > 0 && mg_now_ms() < end; mg_test_pause(20)) {
-    if (accepts(r->port) && accepts(r->tls_port)) return true;
-    if (waitpid(r->pid, NULL, WNOHANG) == r->pid) r->pid = 0;
-  }
-  const char *tail[] = {"tail", "-n", "20", log, NULL};
-  (void)mg_test_run(tail, 2000, out, sizeof out);
-  fprintf(stderr, "the RabbitMQ node on port %d did not start:\n%s\n", r->port, out);
+  r->pid = mg_test_spawn(log, argv);
+  const int ports[] = {r->port, r->tls_port};
+  if (mg_test_listens(&r->pid, ports, 2, READY_MS)) return true;
+  fprintf(stderr, "the RabbitMQ node on port %d did not start:\n", r->port);
+  mg_test_show_tail(log);
   mg_test_rabbit_end(r);
   return false;
 }
@@ -112,18 +69,18 @@ bool mg_test_rabbit_start(mg_test_rabbit *r, const char *config) {
   (void)snprintf(path, sizeof path, "%s/epmd.log", r->folder);
   (void)snprintf(epmd_port, sizeof epmd_port, "%d", epmd);
   const char *argv[] = {"epmd", "-port", epmd_port, "-address", "127.0.0.1", NULL};
-  r->epmd = start(path, argv);
-  for (mg_ms end = mg_now_ms() + 5000; !accepts(epmd) && mg_now_ms() < end;) mg_test_pause(10);
+  r->epmd = mg_test_spawn(path, argv);
+  (void)mg_test_listens(&r->epmd, &epmd, 1, 5000);
   return mg_test_rabbit_again(r);
 }
 
-void mg_test_rabbit_stop(mg_test_rabbit *r) { end_process(&r->pid, SIGTERM); }
+void mg_test_rabbit_stop(mg_test_rabbit *r) { mg_test_end(&r->pid, SIGTERM); }
 
-void mg_test_rabbit_kill(mg_test_rabbit *r) { end_process(&r->pid, SIGKILL); }
+void mg_test_rabbit_kill(mg_test_rabbit *r) { mg_test_end(&r->pid, SIGKILL); }
 
 void mg_test_rabbit_end(mg_test_rabbit *r) {
-  end_process(&r->pid, SIGKILL);
-  end_process(&r->epmd, SIGKILL);
+  mg_test_end(&r->pid, SIGKILL);
+  mg_test_end(&r->epmd, SIGKILL);
 }
 
 bool mg_test_rabbit_ctl(const mg_test_rabbit *r, char *out, size_t size, ...) {

@@ -38,7 +38,7 @@ static void a_task_comes_back_whole(void **state) {
   assert_int_equal(v->input2.len, 0);
   assert_int_equal(mg_pool_restarts(w->pool), 0);
   mg_pw_close(w);
-  assert_int_equal(mg_pw_lines_with("teardown"), 1);
+  assert_int_equal(mg_fake_lines_with("teardown"), 1);
 }
 
 static void without_a_baseline(void **state) {
@@ -75,8 +75,8 @@ static void a_crash_costs_its_case(void **state) {
   assert_false(e->r.has_digest);
   assert_int_equal(mg_pool_restarts(w->pool), 9);
   for (uint64_t c = 0; c < 40; c++) {
-    assert_int_equal(mg_pw_begun(c, "baseline"), 1); /* nothing was run twice */
-    assert_int_equal(mg_pw_begun(c, "candidate"), 1);
+    assert_int_equal(mg_fake_begun(c, "baseline"), 1); /* nothing was run twice */
+    assert_int_equal(mg_fake_begun(c, "candidate"), 1);
   }
   assert_int_equal(w->failing, 0);
   mg_pw_close(w);
@@ -149,8 +149,8 @@ static void a_full_arena_is_asked_again(void **state) {
   assert_int_equal(e->r.count, 30);
   mg_pw_expect_cases(&e->r, 0, &odd, 1, true);
   assert_false(e->r.has_digest);
-  assert_int_equal(mg_pw_begun(11, "baseline"), 1);
-  assert_int_equal(mg_pw_begun(21, "baseline"), 1);
+  assert_int_equal(mg_fake_begun(11, "baseline"), 1);
+  assert_int_equal(mg_fake_begun(21, "baseline"), 1);
   assert_int_equal(mg_pool_restarts(w->pool), 1);
   mg_pw_close(w);
 }
@@ -178,7 +178,7 @@ static void small_tasks_travel_together(void **state) {
     assert_true((i == 300) == (r->fault.len > 0));
     assert_true(r->busy_ns > 0);
   }
-  for (uint64_t c = 0; c < 1500; c++) assert_int_equal(mg_pw_begun(c, "candidate"), c == 901 || c == 902 ? 0 : 1);
+  for (uint64_t c = 0; c < 1500; c++) assert_int_equal(mg_fake_begun(c, "candidate"), c == 901 || c == 902 ? 0 : 1);
   assert_true(w->pool->case_ns > 0);
   mg_pw_close(w);
 }
@@ -202,9 +202,9 @@ static void a_gap_of_the_loop_is_no_cases_fault(void **state) {
   uv_close((uv_handle_t *)&gap, NULL);
   const mg_pw_oddity odd[] = {{6, MG_CANDIDATE, MG_TIMED_OUT, "no answer within 300 ms"}};
   mg_pw_expect_cases(&e->r, 0, odd, 1, true);
-  assert_int_equal(mg_pw_begun(4, "baseline"), 2);
-  assert_int_equal(mg_pw_begun(4, "candidate"), 1);
-  assert_int_equal(mg_pw_begun(6, "candidate"), 1);
+  assert_int_equal(mg_fake_begun(4, "baseline"), 2);
+  assert_int_equal(mg_fake_begun(4, "candidate"), 1);
+  assert_int_equal(mg_fake_begun(6, "candidate"), 1);
   assert_int_equal(mg_pool_restarts(w->pool), 2);
   mg_pw_forget(e);
 
@@ -217,8 +217,8 @@ static void a_gap_of_the_loop_is_no_cases_fault(void **state) {
   e = mg_pw_run_one(w, 20, 20, "once@24:c");
   uv_close((uv_handle_t *)&another, NULL);
   mg_pw_expect_cases(&e->r, 20, NULL, 0, true);
-  assert_int_equal(mg_pw_begun(24, "baseline"), 1);
-  assert_int_equal(mg_pw_begun(24, "candidate"), 2);
+  assert_int_equal(mg_fake_begun(24, "baseline"), 1);
+  assert_int_equal(mg_fake_begun(24, "candidate"), 2);
   mg_pw_close(w);
 }
 
@@ -286,7 +286,7 @@ static void executors_that_die_in_a_row(void **state) {
   assert_string_equal(w->cause, "5 executors in a row ended before they had done anything: killed by signal 11 (SIGSEGV)");
   assert_true(mg_pool_failing(w->pool));
   assert_false(e->there);
-  assert_int_equal(mg_pw_begun(0, "candidate"), 1); /* what had been done was kept */
+  assert_int_equal(mg_fake_begun(0, "candidate"), 1); /* what had been done was kept */
   mg_pw_close(w);
 
   w = mg_pw_open("fragile", 1); /* no executor but the first gets up */
@@ -405,7 +405,7 @@ static void care(void **state) {
   RUN_UNTIL(w, w->finished == 3);
   assert_int_equal(announcements, 1);
   assert_ptr_equal(announced[0], a);
-  assert_int_equal(mg_pw_begun(100, "baseline"), 0);
+  assert_int_equal(mg_fake_begun(100, "baseline"), 0);
   assert_true(runs(w, a, 100)); /* as far as others need to know */
   mg_pool_begin(w->pool, a);
   RUN_UNTIL(w, a->there);
@@ -432,15 +432,15 @@ static void care_alone(void **state) {
   t.care = MG_CARE_ALONE;
   t.case_timeout_ms = u.case_timeout_ms = 60000;
   mg_pw_ending *b = mg_pw_submit(w, 0, &u);
-  RUN_UNTIL(w, runs(w, b, 200) && mg_pw_begun(200, "candidate") == 1);
+  RUN_UNTIL(w, runs(w, b, 200) && mg_fake_begun(200, "candidate") == 1);
   mg_pw_ending *a = mg_pw_submit(w, 1, &t), *c = mg_pw_submit(w, 2, &v);
   RUN_UNTIL(w, announcements == 1);
   assert_true(b->there);
   mg_pool_begin(w->pool, a);
-  RUN_UNTIL(w, mg_pw_begun(100, "candidate") == 1);
+  RUN_UNTIL(w, mg_fake_begun(100, "candidate") == 1);
   RUN_UNTIL(w, mg_pool_executors_up(w->pool) == 2); /* there is one that could take the next */
   assert_int_equal(idle(w), 1);
-  assert_int_equal(mg_pw_begun(300, "baseline"), 0);
+  assert_int_equal(mg_fake_begun(300, "baseline"), 0);
   RUN_UNTIL(w, c->there);
   assert_true(a->there);
   assert_int_equal(announcements, 1);
@@ -481,26 +481,26 @@ int main(int argc, char **argv) {
   int begun = mg_pw_begin(argc, argv);
   if (begun != 0) return begun - 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(a_task_comes_back_whole, mg_pw_fresh_log),
-      cmocka_unit_test_setup(without_a_baseline, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_crash_costs_its_case, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_hang_costs_its_case, mg_pw_fresh_log),
-      cmocka_unit_test_setup(one_that_heeds_the_signal_is_not_killed, mg_pw_fresh_log),
-      cmocka_unit_test_setup(faults_of_the_checks, mg_pw_fresh_log),
-      cmocka_unit_test_setup(refusal_keeps_the_executor, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_full_arena_is_asked_again, mg_pw_fresh_log),
-      cmocka_unit_test_setup(small_tasks_travel_together, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_gap_of_the_loop_is_no_cases_fault, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_case_longer_than_a_gap_passes, mg_pw_fresh_log),
-      cmocka_unit_test_setup(a_script_that_does_not_load, mg_pw_fresh_log),
-      cmocka_unit_test_setup(executors_that_die_in_a_row, mg_pw_fresh_log),
-      cmocka_unit_test_setup(junk_in_the_slot_stops_nobody, mg_pw_fresh_log),
-      cmocka_unit_test_setup(withdrawing_and_looking, mg_pw_fresh_log),
-      cmocka_unit_test_setup(cancelling, mg_pw_fresh_log),
-      cmocka_unit_test_setup(care, mg_pw_fresh_log),
-      cmocka_unit_test_setup(care_alone, mg_pw_fresh_log),
-      cmocka_unit_test_setup(closing_in_the_middle, mg_pw_fresh_log),
-      cmocka_unit_test_setup(no_descriptor_is_left, mg_pw_fresh_log),
+      cmocka_unit_test_setup(a_task_comes_back_whole, mg_fake_log_fresh),
+      cmocka_unit_test_setup(without_a_baseline, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_crash_costs_its_case, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_hang_costs_its_case, mg_fake_log_fresh),
+      cmocka_unit_test_setup(one_that_heeds_the_signal_is_not_killed, mg_fake_log_fresh),
+      cmocka_unit_test_setup(faults_of_the_checks, mg_fake_log_fresh),
+      cmocka_unit_test_setup(refusal_keeps_the_executor, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_full_arena_is_asked_again, mg_fake_log_fresh),
+      cmocka_unit_test_setup(small_tasks_travel_together, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_gap_of_the_loop_is_no_cases_fault, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_case_longer_than_a_gap_passes, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_script_that_does_not_load, mg_fake_log_fresh),
+      cmocka_unit_test_setup(executors_that_die_in_a_row, mg_fake_log_fresh),
+      cmocka_unit_test_setup(junk_in_the_slot_stops_nobody, mg_fake_log_fresh),
+      cmocka_unit_test_setup(withdrawing_and_looking, mg_fake_log_fresh),
+      cmocka_unit_test_setup(cancelling, mg_fake_log_fresh),
+      cmocka_unit_test_setup(care, mg_fake_log_fresh),
+      cmocka_unit_test_setup(care_alone, mg_fake_log_fresh),
+      cmocka_unit_test_setup(closing_in_the_middle, mg_fake_log_fresh),
+      cmocka_unit_test_setup(no_descriptor_is_left, mg_fake_log_fresh),
   };
-  return cmocka_run_group_tests_name("pool", tests, NULL, mg_pw_end);
+  return cmocka_run_group_tests_name("pool", tests, NULL, mg_fake_log_end);
 }

@@ -2,7 +2,6 @@
 
 #include "tests/execute/fake_executor.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char self[4096], folder[64], log_path[128];
 
 /* --- the world ----------------------------------------------------------------------------------------------------------- */
 
@@ -67,7 +65,7 @@ mg_pw *mg_pw_open_with(const char *script, int executors, void (*announce)(void 
   uv_timer_start(&w->deadline, on_late, 20000, 0);
   uv_unref((uv_handle_t *)&w->deadline);
   mg_pool_config config = {
-      .program = self, .script = script, .executors = executors, .load_timeout_ms = 1000, .events = {.ready = mg_pw_ready, .finished = mg_pw_finished, .failing = on_failing, .announce = announce}, .owner = w};
+      .program = mg_fake_program(), .script = script, .executors = executors, .load_timeout_ms = 1000, .events = {.ready = mg_pw_ready, .finished = mg_pw_finished, .failing = on_failing, .announce = announce}, .owner = w};
   mg_err rc = mg_pool_new(&w->pool, &w->loop, &config, &e);
   if (rc != MG_OK) print_error("%s\n", e.text);
   assert_int_equal(rc, MG_OK);
@@ -180,53 +178,9 @@ void mg_pw_expect_cases(const mg_result *r, uint64_t first, const mg_pw_oddity *
   }
 }
 
-int mg_pw_begun(uint64_t case_number, const char *role) {
-  char line[256], want[64];
-  int n = 0;
-  FILE *f = fopen(log_path, "r");
-  if (f == NULL) return 0;
-  snprintf(want, sizeof want, "%llu %s ", (unsigned long long)case_number, role);
-  while (fgets(line, sizeof line, f) != NULL) n += strncmp(line, want, strlen(want)) == 0;
-  fclose(f);
-  return n;
-}
-
-int mg_pw_lines_with(const char *word) {
-  char line[256];
-  int n = 0;
-  FILE *f = fopen(log_path, "r");
-  if (f == NULL) return 0;
-  while (fgets(line, sizeof line, f) != NULL) n += strstr(line, word) != NULL;
-  fclose(f);
-  return n;
-}
-
-int mg_pw_fresh_log(void **state) {
-  (void)state;
-  static int number;
-  snprintf(log_path, sizeof log_path, "%s/%d", folder, number++);
-  return setenv("FAKE_LOG", log_path, 1);
-}
-
-int mg_pw_end(void **state) {
-  (void)state;
-  DIR *d = opendir(folder);
-  for (struct dirent *f; d != NULL && (f = readdir(d)) != NULL;) {
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, f->d_name);
-    (void)unlink(path);
-  }
-  if (d != NULL) closedir(d);
-  return rmdir(folder);
-}
-
-const char *mg_pw_program(void) { return self; }
-
 int mg_pw_begin(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "__executor") == 0) return 1 + fake_executor(atoi(argv[2]), atoi(argv[3]));
-  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  snprintf(folder, sizeof folder, "/tmp/mguard-pool-XXXXXX");
-  if (n <= 0 || mkdtemp(folder) == NULL) return 2;
+  if (!mg_fake_log_begin()) return 2;
   alarm(240);
   return 0;
 }

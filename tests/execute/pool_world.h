@@ -2,6 +2,7 @@
 #ifndef MG_TESTS_POOL_WORLD_H
 #define MG_TESTS_POOL_WORLD_H
 
+#include "tests/execute/fake_log.h"
 #include "base/clock.h"
 #include "execute/pool.h"
 
@@ -47,10 +48,7 @@ typedef struct mg_pw_oddity {
 
 /* main of each test: 1 + exit code where it is to end at once (an executor, or no folder). */
 int mg_pw_begin(int argc, char **argv);
-int mg_pw_fresh_log(void **state); /* before each test: the executors' log and marks */
-int mg_pw_end(void **state);
 
-const char *mg_pw_program(void);
 mg_pw *mg_pw_open(const char *script, int executors);
 mg_pw *mg_pw_open_with(const char *script, int executors, void (*announce)(void *owner, void *task_owner));
 void mg_pw_close(mg_pw *w); /* fails where a zombie or a handle is left */
@@ -62,8 +60,6 @@ mg_clause_mask mg_pw_mask_of(const mg_result *r, uint32_t index, mg_role role);
 int mg_pw_violations_of(const mg_result *r, uint32_t index, mg_role role, const mg_violation **out);
 /* All cases are as usual but the odd ones, with their records, and no record twice. */
 void mg_pw_expect_cases(const mg_result *r, uint64_t first, const mg_pw_oddity *odd, size_t odd_count, bool baseline);
-int mg_pw_begun(uint64_t case_number, const char *role); /* how often, by the executors' own log */
-int mg_pw_lines_with(const char *word);
 /* Events of the pool. */
 void mg_pw_ready(void *owner, const char *fault, const uint8_t fingerprint[32]);
 void mg_pw_finished(void *owner, void *task_owner, const mg_result *r);

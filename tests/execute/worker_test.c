@@ -52,7 +52,7 @@ static void runs_what_it_is_given(void **state) {
   assert_string_equal(w->failed, "");
   assert_true(mg_ww_read_beat(w));
   assert_true(w->beat.leaving);
-  assert_int_equal(mg_ww_lines_with("teardown"), 2);
+  assert_int_equal(mg_fake_lines_with("teardown"), 2);
   mg_ww_close(w);
 }
 
@@ -65,7 +65,7 @@ static void tells_before_it_begins(void **state) {
     mg_task t = mg_ww_task_of(i == 0 ? "a" : "b", 1000, 1, "long@1000:b");
     t.care = i == 0 ? MG_CARE_TELL : MG_CARE_ALONE;
     mg_ww_publish(w, &t);
-    RUN_UNTIL(w, mg_ww_lines_with("1000 baseline") == i + 1);
+    RUN_UNTIL(w, mg_fake_lines_with("1000 baseline") == i + 1);
     assert_true(mg_ww_read_beat(w) && w->beat.task_count == 1 && w->beat.tasks[0].running && w->beat.tasks[0].case_number == 1000);
     RUN_UNTIL(w, mg_ww_result_of(w, t.id) != NULL && mg_ww_depth(w).in_flight == 0);
   }
@@ -93,13 +93,13 @@ static void other_files_are_refused(void **state) {
   snprintf(t.id, sizeof t.id, "a2");
   mg_ww_publish(w, &t);
   mg_ww_publish(w, &u);
-  RUN_UNTIL(w, mg_ww_lines_with("0 candidate") == 1);
+  RUN_UNTIL(w, mg_fake_lines_with("0 candidate") == 1);
   assert_true(w->got_count < 4);
   RUN_UNTIL(w, w->got_count >= 2); /* refused again */
   assert_true(mg_now_ms() - start >= 1000);
   RUN_UNTIL(w, w->got_count >= 4); /* two seconds later */
   assert_true(mg_now_ms() - start >= 3000);
-  assert_int_equal(mg_ww_lines_with("candidate"), 3);
+  assert_int_equal(mg_fake_lines_with("candidate"), 3);
   mg_ww_close(w);
 }
 
@@ -114,7 +114,7 @@ static void what_it_cannot_run(void **state) {
   RUN_UNTIL(w, w->got_count == 1 && mg_ww_depth(w).dead == 1 && mg_ww_depth(w).in_flight == 0);
   assert_int_equal(mg_ww_depth(w).pending, 1);
   assert_memory_equal(mg_ww_result_of(w, "a")->refused.data, "no such implementation", 22);
-  assert_int_equal(mg_ww_lines_with("candidate"), 3);
+  assert_int_equal(mg_fake_lines_with("candidate"), 3);
   mg_ww_close(w);
 }
 
@@ -138,7 +138,7 @@ static void a_late_end_spares_the_resumed(void **state) {
   RUN_UNTIL(w, w->got_count == 3);
   assert_int_equal(mg_ww_result_of(w, "b")->count, 3);
   assert_int_equal(mg_ww_result_of(w, "c")->count, 3);
-  assert_int_equal(mg_ww_lines_with("20 candidate"), 0);
+  assert_int_equal(mg_fake_lines_with("20 candidate"), 0);
   mg_ww_close(w);
 }
 
@@ -155,7 +155,7 @@ static void a_run_that_is_over(void **state) {
   mg_ww_control(w, MG_RUN_CANCELLED, "run", 1);
   RUN_UNTIL(w, mg_ww_depth(w).pending == 0 && mg_ww_depth(w).in_flight == 0);
   assert_int_equal(w->got_count, 0);
-  assert_int_equal(mg_ww_lines_with("10 candidate"), 0);
+  assert_int_equal(mg_fake_lines_with("10 candidate"), 0);
   mg_task v = mg_ww_task_of("c", 20, 3, "new"); /* resumed: the epoch is higher */
   v.epoch = 2;
   mg_ww_publish(w, &v);
@@ -201,7 +201,7 @@ static void tasks_nobody_waits_for(void **state) {
   RUN_UNTIL(w, w->got_count == 2 && mg_ww_depth(w).pending == 0 && mg_ww_depth(w).in_flight == 0);
   assert_int_equal(mg_ww_result_of(w, "a")->count, 3);
   assert_int_equal(mg_ww_result_of(w, "d")->count, 3);
-  assert_int_equal(mg_ww_lines_with("10 candidate") + mg_ww_lines_with("20 candidate"), 0);
+  assert_int_equal(mg_fake_lines_with("10 candidate") + mg_fake_lines_with("20 candidate"), 0);
   mg_ww_close(w);
 }
 
@@ -216,7 +216,7 @@ static void what_somebody_had_before(void **state) {
   mg_task t = mg_ww_task_of("a", 1000, 3, "long@1000:b"), u = mg_ww_task_of("b", 10, 3, "new");
   RUN_UNTIL(w, w->ready);
   mg_ww_publish(w, &t);
-  RUN_UNTIL(w, mg_ww_lines_with("1000 baseline") == 1);
+  RUN_UNTIL(w, mg_fake_lines_with("1000 baseline") == 1);
   assert_true(mg_ww_read_beat(w) && w->beat.task_count == 1 && w->beat.tasks[0].running);
   RUN_UNTIL(w, w->got_count == 1);
   assert_int_equal(mg_ww_result_of(w, "a")->count, 3);
@@ -226,7 +226,7 @@ static void what_somebody_had_before(void **state) {
   mg_ww_publish(w, &u);
   RUN_UNTIL(w, mg_ww_depth(w).pending == 0 && mg_ww_depth(w).in_flight == 0);
   assert_int_equal(w->got_count, 1);
-  assert_int_equal(mg_ww_lines_with("10 candidate"), 0);
+  assert_int_equal(mg_fake_lines_with("10 candidate"), 0);
   mg_ww_close(w);
   mg_ww_backend = &mg_memory_backend;
 }
@@ -260,7 +260,7 @@ static void draining(void **state) {
   /* 40 cases: the slow ones leave time to stop in the middle */
   snprintf(t.candidate, sizeof t.candidate, "slow@1:c,slow@2:c,slow@3:c,slow@4:c,slow@5:c,slow@6:c,slow@7:c,slow@8:c,slow@9:c,long@10:c");
   mg_ww_publish(w, &t);
-  RUN_UNTIL(w, mg_ww_lines_with("2 candidate") > 0);
+  RUN_UNTIL(w, mg_fake_lines_with("2 candidate") > 0);
   mg_ww_publish(w, &u);
   mg_worker_stats s;
   RUN_UNTIL(w, (mg_worker_read(w->worker, &s), s.held == 2));
@@ -268,7 +268,7 @@ static void draining(void **state) {
   RUN_UNTIL(w, w->stopped);
   mg_ww_step(w);
   assert_int_equal(w->got_count, 1);
-  assert_int_equal(mg_ww_lines_with("100 candidate"), 0); /* what had not begun went back */
+  assert_int_equal(mg_fake_lines_with("100 candidate"), 0); /* what had not begun went back */
   assert_int_equal(mg_ww_result_of(w, "a")->count, 40);
   assert_int_equal(mg_ww_depth(w).in_flight, 0);
   assert_int_equal(mg_ww_depth(w).pending, 1);
@@ -281,7 +281,7 @@ static void draining_ends(void **state) {
   mg_ww *w = mg_ww_open("/ok", 1, 300);
   mg_task t = mg_ww_task_of("a", 0, 3, "hang@1:c");
   mg_ww_publish(w, &t);
-  RUN_UNTIL(w, mg_ww_lines_with("1 candidate") > 0);
+  RUN_UNTIL(w, mg_fake_lines_with("1 candidate") > 0);
   mg_ms start = mg_now_ms();
   mg_worker_stop(w->worker, false);
   RUN_UNTIL(w, mg_ww_read_beat(w) && w->beat.draining);
@@ -298,7 +298,7 @@ static void a_second_stop_ends_at_once(void **state) {
   mg_ww *w = mg_ww_open("/ok", 1, 60000);
   mg_task t = mg_ww_task_of("a", 0, 3, "hang@1:c");
   mg_ww_publish(w, &t);
-  RUN_UNTIL(w, mg_ww_lines_with("1 candidate") > 0);
+  RUN_UNTIL(w, mg_fake_lines_with("1 candidate") > 0);
   mg_ms start = mg_now_ms();
   mg_worker_stop(w->worker, false);
   mg_ww_step(w);
@@ -370,7 +370,7 @@ static void leases_that_go(void **state) {
   assert_int_equal(w->got[0].r.outcomes[1] >> 4, MG_TIMED_OUT);
   mg_worker_stats s;
   RUN_UNTIL(w, (mg_worker_read(w->worker, &s), s.held == 0));
-  assert_int_equal(mg_ww_lines_with("10 candidate"), 0); /* what had not was let go */
+  assert_int_equal(mg_fake_lines_with("10 candidate"), 0); /* what had not was let go */
   mg_ww_close(w);
 }
 
@@ -406,22 +406,22 @@ int main(int argc, char **argv) {
   if (!mg_ww_begin()) return 1;
   alarm(300);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(runs_what_it_is_given, mg_ww_fresh_log),
-      cmocka_unit_test_setup(tells_before_it_begins, mg_ww_fresh_log),
-      cmocka_unit_test_setup(other_files_are_refused, mg_ww_fresh_log),
-      cmocka_unit_test_setup(what_it_cannot_run, mg_ww_fresh_log),
-      cmocka_unit_test_setup(a_run_that_is_over, mg_ww_fresh_log),
-      cmocka_unit_test_setup(a_late_end_spares_the_resumed, mg_ww_fresh_log),
-      cmocka_unit_test_setup(tasks_nobody_waits_for, mg_ww_fresh_log),
-      cmocka_unit_test_setup(what_somebody_had_before, mg_ww_fresh_log),
-      cmocka_unit_test_setup(quarantine, mg_ww_fresh_log),
-      cmocka_unit_test_setup(draining, mg_ww_fresh_log),
-      cmocka_unit_test_setup(draining_ends, mg_ww_fresh_log),
-      cmocka_unit_test_setup(a_second_stop_ends_at_once, mg_ww_fresh_log),
-      cmocka_unit_test_setup(stopping_at_any_moment, mg_ww_fresh_log),
-      cmocka_unit_test_setup(failing_executors, mg_ww_fresh_log),
-      cmocka_unit_test_setup(leases_that_go, mg_ww_fresh_log),
-      cmocka_unit_test_setup(a_script_that_does_not_load, mg_ww_fresh_log),
+      cmocka_unit_test_setup(runs_what_it_is_given, mg_fake_log_fresh),
+      cmocka_unit_test_setup(tells_before_it_begins, mg_fake_log_fresh),
+      cmocka_unit_test_setup(other_files_are_refused, mg_fake_log_fresh),
+      cmocka_unit_test_setup(what_it_cannot_run, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_run_that_is_over, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_late_end_spares_the_resumed, mg_fake_log_fresh),
+      cmocka_unit_test_setup(tasks_nobody_waits_for, mg_fake_log_fresh),
+      cmocka_unit_test_setup(what_somebody_had_before, mg_fake_log_fresh),
+      cmocka_unit_test_setup(quarantine, mg_fake_log_fresh),
+      cmocka_unit_test_setup(draining, mg_fake_log_fresh),
+      cmocka_unit_test_setup(draining_ends, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_second_stop_ends_at_once, mg_fake_log_fresh),
+      cmocka_unit_test_setup(stopping_at_any_moment, mg_fake_log_fresh),
+      cmocka_unit_test_setup(failing_executors, mg_fake_log_fresh),
+      cmocka_unit_test_setup(leases_that_go, mg_fake_log_fresh),
+      cmocka_unit_test_setup(a_script_that_does_not_load, mg_fake_log_fresh),
   };
   return cmocka_run_group_tests_name("worker", tests, NULL, mg_ww_end);
 }

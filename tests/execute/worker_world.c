@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "wire/frame.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char self[4096], folder[64], log_path[128];
 static const mg_codec codec = {.compress = true, .threshold_bytes = 512};
 
 static void on_ready(void *owner, const char *fault) {
@@ -50,7 +48,7 @@ mg_ww *mg_ww_open(const char *script, int executors, mg_ms drain_ms) {
                              .options = w->options,
                              .shared = w->broker,
                              .name = "worker-1",
-                             .program = self,
+                             .program = mg_fake_program(),
                              .script = script,
                              .executors = executors,
                              .poll_interval_ms = 200,
@@ -193,40 +191,13 @@ bool mg_ww_beat_lists(mg_ww *w, const char *id, bool running, uint64_t case_numb
   return false;
 }
 
-int mg_ww_lines_with(const char *word) {
-  char line[256];
-  int n = 0;
-  FILE *f = fopen(log_path, "r");
-  if (f == NULL) return 0;
-  while (fgets(line, sizeof line, f) != NULL) n += strstr(line, word) != NULL;
-  fclose(f);
-  return n;
-}
-
-int mg_ww_fresh_log(void **state) {
-  (void)state;
-  static int number;
-  snprintf(log_path, sizeof log_path, "%s/%d", folder, number++);
-  return setenv("FAKE_LOG", log_path, 1);
-}
-
 int mg_ww_end(void **state) {
-  (void)state;
-  DIR *d = opendir(folder);
-  for (struct dirent *f; d != NULL && (f = readdir(d)) != NULL;) {
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, f->d_name);
-    (void)unlink(path);
-  }
-  if (d != NULL) closedir(d);
   mg_log_close();
-  return rmdir(folder);
+  return mg_fake_log_end(state);
 }
 
 bool mg_ww_begin(void) {
-  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  snprintf(folder, sizeof folder, "/tmp/mguard-worker-XXXXXX");
-  if (n <= 0 || mkdtemp(folder) == NULL) return false;
+  if (!mg_fake_log_begin()) return false;
   mg_log_open(&(mg_log_config){.people = getenv("V") ? MG_LOG_DEBUG : MG_LOG_OFF, .machines = MG_LOG_OFF}, NULL);
   return true;
 }

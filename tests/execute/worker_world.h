@@ -3,6 +3,7 @@
 #ifndef MG_TESTS_WORKER_WORLD_H
 #define MG_TESTS_WORKER_WORLD_H
 
+#include "tests/execute/fake_log.h"
 #include "backends/memory/memory.h"
 #include "execute/worker.h"
 #include "wire/message.h"
@@ -40,7 +41,6 @@ extern const mg_backend_ops *mg_ww_backend; /* of the workers of the worlds that
 
 bool mg_ww_begin(void);            /* a folder for the log of what the executors ran */
 int mg_ww_end(void **state);       /* cmocka's teardown of the group */
-int mg_ww_fresh_log(void **state); /* cmocka's set-up of each test */
 mg_ww *mg_ww_open(const char *script, int executors, mg_ms drain_ms);
 void mg_ww_ok(mg_err rc, const mg_error *e);
 void mg_ww_step(mg_ww *w);
@@ -54,7 +54,6 @@ void mg_ww_control(mg_ww *w, mg_control_kind kind, const char *subject, uint32_t
 mg_depth mg_ww_depth(mg_ww *w);
 const mg_result *mg_ww_result_of(const mg_ww *w, const char *id);
 bool mg_ww_beat_lists(mg_ww *w, const char *id, bool running, uint64_t case_number);
-int mg_ww_lines_with(const char *word);
 
 #define RUN_UNTIL(w, condition)                                                                                                                                \
   do {                                                                                                                                                         \
