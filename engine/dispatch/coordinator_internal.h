@@ -184,6 +184,8 @@ void mg_coord_vanished(mg_coordinator *c, mg_entry_out *e, bool begun, bool else
 void mg_coord_count_requeue(mg_coordinator *c, const char *id, uint32_t cases, uint32_t attempt, const char *why);
 /* It is no longer where it should be, through nobody's fault: the same attempt again, or without MG_CAP_RECLAIM a message of its own. */
 void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why);
+/* The broker no longer has it, and nobody answered: again, but not for ever. */
+void mg_coord_missing(mg_coordinator *c, mg_entry_out *e);
 void mg_coord_give_up(mg_coordinator *c, mg_entry_out *e, const char *why, bool bury);
 void mg_coord_lose_range(mg_coordinator *c, uint64_t first, uint64_t count, bool candidate_ran);
 void mg_coord_hedge(mg_coordinator *c, mg_ms now);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20, UNBEGUN_MAX = 100, DROPPED_TTL_MS = 600000 };
+enum { LINK_BACKLOG_MAX = 8192, HEDGE_MIN_MS = 1000, LUA_EVERY_MS = 20, UNBEGUN_MAX = 100, MISSING_MAX = 20, DROPPED_TTL_MS = 600000 };
 #define HEDGE_FACTOR 4.0
 
 uint32_t mg_coord_executors(const mg_coordinator *c) {
@@ -321,6 +321,16 @@ void mg_coord_again(mg_coordinator *c, mg_entry_out *e, const char *why) {
   if ((c->capabilities & MG_CAP_RECLAIM) == 0) e->attempt++; /* the message before may be about still: this is another one */
   count_requeue(c, e, why);
   mg_coord_send(c, e);
+}
+
+void mg_coord_missing(mg_coordinator *c, mg_entry_out *e) {
+  char id[MG_TASK_MAX + 1];
+  mg_task_id_make(id, e->epoch, e->seq);
+  if (++e->missing > MISSING_MAX)
+    mg_coord_fault(c, "task %s went from the queue %u times without an answer: workers of another version, or another program, take this run's tasks and drop them",
+                   id, e->missing);
+  else
+    mg_coord_again(c, e, "the broker no longer has it");
 }
 
 static mg_entry_out *piece(mg_coordinator *c, const mg_entry_out *of, uint64_t first, uint64_t count) {

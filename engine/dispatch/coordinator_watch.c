@@ -184,7 +184,7 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
     if (!empty && c->taken_ms - e->sign_ms <= c->lease_ms)
       e->suspect = false;
     else if (e->suspect)
-      mg_coord_again(c, e, "the broker no longer has it");
+      mg_coord_missing(c, e);
     else
       e->suspect = true; /* its answer may have passed the question */
   }
@@ -266,7 +266,7 @@ void mg_coord_probed(mg_coordinator *c, const mg_link_event *ev) {
     break;
   case MG_TASK_ABSENT:
     if (e->suspect) {
-      mg_coord_again(c, e, "the broker no longer has it");
+      mg_coord_missing(c, e);
     } else { /* its answer may have passed the probe: look again when it must have come */
       e->suspect = true;
       e->sign_ms = now - c->lease_ms + 2 * c->check_ms;

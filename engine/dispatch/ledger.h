@@ -23,6 +23,7 @@ typedef struct mg_entry_out {
   uint32_t vanishes;       /* holders that vanished, begun or not: from the first on it is handed out with care */
   uint32_t unbegun;        /* of these, in a row, such as had not begun it */
   mg_care care;            /* with which it is out */
+  uint32_t missing;        /* times the broker no longer had it, and nobody answered */
   uint32_t deaths;         /* times it was found among the dead letters without our doing */
   uint64_t original, copy; /* seq of the entry this is a copy of, and of the copy of this; 0: none */
   bool published;

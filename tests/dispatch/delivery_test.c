@@ -5,6 +5,7 @@
 #include "tests/dispatch/run_fixture.h"
 
 #include <setjmp.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -321,6 +322,20 @@ static void result_gone(void **state) {
   fixture_fini(&f);
 }
 
+/* Whoever takes a task and drops it, each time, ends the run instead of keeping it for ever. */
+static void results_never_come(void **state) {
+  (void)state;
+  run_fixture f;
+  plan_of_faults p = {.what = FAKE_DROP, .at = 30, .times = INT_MAX};
+  with(&f, &p, 60);
+  mg_options_set_real(f.options, "lease_seconds", 0.2);
+  mg_options_set_real(f.options, "heartbeat_check_interval", 0.02);
+  fixture_run(&f);
+  assert_int_equal(f.judgement.verdict, MG_INVALID);
+  assert_non_null(strstr(f.judgement.reasons[0], "went from the queue 21 times without an answer"));
+  fixture_fini(&f);
+}
+
 static void garbage(void **state) {
   (void)state;
   run_fixture f;
@@ -469,7 +484,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(answered_twice),
       cmocka_unit_test(answered_differently),
       cmocka_unit_test(answered_in_part),
-      cmocka_unit_test(result_gone),
+      cmocka_unit_test(result_gone), cmocka_unit_test(results_never_come),
       cmocka_unit_test(garbage),
       cmocka_unit_test(lies),
       cmocka_unit_test(buried_alive),
