@@ -74,15 +74,13 @@ static mg_err scan(mg_kafka *k, const char *run, letters *out, mg_ms until, mg_e
   for (int64_t next = first; err == MG_OK && next < end;) {
     rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 100);
     if (m == NULL) {
-      /* The last offsets may hold nothing any more: compaction took it. */
-      int64_t low = 0, high = 0;
-      (void)rd_kafka_position(rk, list);
-      if (rd_kafka_get_watermark_offsets(rk, k->settings.dead_topic, 0, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && low >= end) break;
       if (mg_now_ms() >= until) err = mg_fail(e, MG_TIMEOUT, "the dead letters of %s were not read in time", k->settings.dead_topic);
       continue;
     }
+    bool at_end = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF; /* before `end` where compaction took the last ones */
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       rd_kafka_message_destroy(m);
+      if (at_end) break;
       continue;
     }
     next = m->offset + 1;

@@ -146,7 +146,7 @@ static void destroy(rd_kafka_t *rk, bool down) {
 static void kafka_close(mg_backend *b) {
   if (b == NULL) return;
   mg_kafka *k = mg_kafka_of(b);
-  bool down = k->down || k->trouble != MG_OK;
+  bool down = k->down || k->trouble == MG_FATAL; /* one broker of several that went (MG_CONN) does not keep us from leaving the group in order */
   if (!down) mg_kafka_commit(k, true);
   if (!down) mg_kafka_commit_results(k, true);
   for (size_t i = 0; i < k->stash_count; i++) rd_kafka_message_destroy(k->stash[i]);

@@ -64,6 +64,7 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
   set(s, "", "auto.offset.reset", "earliest");
   set(s, "", "fetch.error.backoff.ms", "100");
   set(s, "", "queued.max.messages.kbytes", "16384");
+  if (role == MG_KAFKA_READER) set(s, "", "enable.partition.eof", "true");
   if (role != MG_KAFKA_GROUP) return;
   set(s, "", "partition.assignment.strategy", "cooperative-sticky");
   set_int(s, "session_timeout_ms", "session.timeout.ms", session);

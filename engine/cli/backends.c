@@ -24,6 +24,14 @@ static const struct {
     {"kafka", "this mguard was built without librdkafka: install librdkafka-dev and build it again"},
 };
 
+bool mg_backend_is_name(const char *name) {
+  static const char *const names[] = {"memory", "redis", "rabbitmq", "kafka", "sqs"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(names[i], name) == 0) return true;
+  }
+  return false;
+}
+
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
   static const mg_backend_ops *const known[] = {
       &mg_memory_backend,   &mg_redis_backend, &mg_sqs_backend,

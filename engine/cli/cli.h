@@ -25,6 +25,8 @@ int mg_cli_queue(int argc, char **argv);
 /* Script that --task NAME|FILE means: the file, or "task:NAME" in the buffer for one that is built in. */
 const char *mg_cli_task(const char *task, char *buffer, size_t cap);
 
+/* Whether mguard has a backend of that name, in this build or another. */
+bool mg_backend_is_name(const char *name);
 /* The backend called name, or NULL; *left_out says why where this build lacks it. */
 const mg_backend_ops *mg_backend_find(const char *name, const char **left_out);
 

@@ -53,11 +53,8 @@ int mg_cli_init(int argc, char **argv) {
   memcpy(dir, a.positional[0], length + 1);
   while (length > 1 && dir[length - 1] == '/') dir[--length] = '\0';
   const char *backend = mg_args_get(&a, &command, "backend"), *why = "";
-  static const char *const backends[] = {"memory", "redis", "rabbitmq", "kafka", "sqs"};
-  bool known = backend == NULL;
-  for (size_t i = 0; backend != NULL && i < sizeof backends / sizeof *backends; i++) known = known || strcmp(backend, backends[i]) == 0;
-  if (!known) return mg_complain("init", MG_EXIT_USAGE, "--backend must be memory, redis, rabbitmq, kafka or sqs, got %s", backend);
   if (backend == NULL) backend = "memory";
+  if (!mg_backend_is_name(backend)) return mg_complain("init", MG_EXIT_USAGE, "--backend must be memory, redis, rabbitmq, kafka or sqs, got %s", backend);
   if (mkdir(dir, 0777) != 0 && errno != EEXIST) return mg_complain("init", MG_EXIT_USAGE, "the folder %s cannot be made: %s", dir, strerror(errno));
   int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return mg_complain("init", MG_EXIT_USAGE, "%s: %s", dir, strerror(errno));

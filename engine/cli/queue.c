@@ -118,11 +118,8 @@ static int write_config(const char *function, const char *source, const char *ba
 
 static int translate(const mg_args *a) {
   const char *from = mg_args_get(a, &command, "from"), *to = mg_args_get(a, &command, "to");
-  static const char *const backends[] = {"memory", "redis", "rabbitmq", "kafka", "sqs"};
-  bool known = false;
-  for (size_t i = 0; to != NULL && i < sizeof backends / sizeof *backends; i++) known = known || strcmp(to, backends[i]) == 0;
   if (from == NULL || to == NULL) return mg_complain("queue", MG_EXIT_USAGE, "translate needs --from FILE and --to BACKEND");
-  if (!known) return mg_complain("queue", MG_EXIT_USAGE, "--to must be memory, redis, rabbitmq, kafka or sqs, got %s", to);
+  if (!mg_backend_is_name(to)) return mg_complain("queue", MG_EXIT_USAGE, "--to must be memory, redis, rabbitmq, kafka or sqs, got %s", to);
   return write_config("to", from, to);
 }
 
