@@ -65,6 +65,17 @@ typedef struct mg_rabbit_out { /* a message to publish and have confirmed */
   bool confirmed, returned;
 } mg_rabbit_out;
 
+enum { MG_RABBIT_UNANSWERED = 1024, MG_RABBIT_UNANSWERED_MS = 60000 };
+
+/* A message that was sent and whose call ended before the broker answered (an alarm, a slow disk). It may still be taken: who publishes the same again waits
+ * for the answer instead of sending a second one. */
+typedef struct mg_rabbit_unanswered {
+  uint64_t tag, name[2];
+  mg_ms since;
+  bool answered, returned;
+  mg_err answer;
+} mg_rabbit_unanswered;
+
 typedef struct mg_rabbit {
   mg_backend backend;
   mg_rabbit_settings settings;
@@ -84,6 +95,8 @@ typedef struct mg_rabbit {
   mg_rabbit_out *sending;               /* while a send waits: the messages, */
   size_t sending_count, confirmed, low; /* how many are confirmed, and the first that is not */
   uint64_t sending_tag;                 /* the tag of the first */
+  mg_rabbit_unanswered *unanswered;     /* of the confirmed channel as it stands; room for MG_RABBIT_UNANSWERED */
+  size_t unanswered_count;
   int publish_fault;                    /* the confirmed channel was shut with this code */
   int64_t largest;                      /* bytes the broker takes; learnt from its refusal; 0 unknown */
   mg_batch gets;                        /* what basic.get brought on the admin channel */
@@ -95,6 +108,15 @@ typedef struct mg_rabbit {
 } mg_rabbit;
 
 static inline mg_rabbit *mg_rabbit_of(mg_backend *b) { return (mg_rabbit *)(void *)b; /* the first member */ }
+
+/* unanswered.c */
+/* Remembers a message that was sent with this tag and not answered. */
+void mg_rabbit_left_behind(mg_rabbit *r, const mg_rabbit_out *m, uint64_t tag);
+/* The broker's answer to a tag, or to all up to it; a returned one counts as not taken. */
+void mg_rabbit_late_answer(mg_rabbit *r, uint64_t tag, bool multiple, mg_err err);
+void mg_rabbit_late_return(mg_rabbit *r, uint64_t tag);
+/* The message was sent before: MG_OK it was taken, MG_TIMEOUT not answered yet; MG_LOST: it was not, or was refused, and is to be sent. */
+mg_err mg_rabbit_sent_before(mg_rabbit *r, const mg_rabbit_out *m);
 
 /* topology.c: connects and declares what is missing. MG_OK: both connections stand, and the queues do. */
 mg_err mg_rabbit_ready(mg_rabbit *r, mg_ms until, mg_error *e);

@@ -19,6 +19,7 @@ static void confirm(mg_rabbit *r, uint64_t tag, mg_err err) {
 
 static void on_answer(mg_rabbit *r, uint64_t tag, bool multiple, mg_err err) {
   /* Confirms come out of order: "multiple" means all up to the tag that have not been answered yet. */
+  mg_rabbit_late_answer(r, tag, multiple, err);
   if (multiple) {
     for (uint64_t t = r->sending_tag + r->low; t < tag; t++) confirm(r, t, err);
   }
@@ -51,6 +52,7 @@ void mg_rabbit_on_publisher(void *owner, const mg_rabbit_news *news) {
     (void)snprintf(id, sizeof id, "%.*s", (int)news->properties->correlation_id.len, (const char *)news->properties->correlation_id.bytes);
     uint64_t tag = strtoull(id, NULL, 10);
     if (tag >= r->sending_tag && tag - r->sending_tag < r->sending_count) r->sending[tag - r->sending_tag].returned = true;
+    else mg_rabbit_late_return(r, tag);
   }
 }
 
@@ -113,6 +115,7 @@ static mg_err send_window(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_m
   char id[24];
   mg_err err = MG_OK;
   size_t sent = 0;
+  bool waits = false; /* the channel stands, the answers are to come */
   r->sending = items;
   r->sending_count = 0;
   r->sending_tag = r->next_tag;
@@ -145,6 +148,7 @@ static mg_err send_window(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_m
     }
     if (r->confirmed == count) break;
     if (mg_rabbit_wait(r->publisher, NULL, until, -1) != MG_TIMEOUT) continue;
+    waits = true;
     if (blocked)
       err = mg_rabbit_blocked_fault(r->publisher, e);
     else
@@ -154,9 +158,36 @@ static mg_err send_window(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_m
   r->sending = NULL;
   r->sending_count = 0;
   for (size_t i = 0; i < count && err != MG_OK; i++) {
-    if (!items[i].confirmed) items[i].err = err;
+    if (items[i].confirmed) continue;
+    items[i].err = err;
+    if (i < sent && waits) mg_rabbit_left_behind(r, &items[i], r->sending_tag + i);
   }
   return err;
+}
+
+/* Takes out those that were sent before and are answered now; waits for the others of them as long as there is nothing else to do. How many are left to
+ * be sent. */
+static size_t wait_for_answers(mg_rabbit *r, mg_rabbit_out **left, size_t count, mg_ms until, mg_error *e) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    mg_rabbit_out *m = left[i];
+    while ((m->err = mg_rabbit_sent_before(r, m)) == MG_TIMEOUT) {
+      mg_err err = mg_rabbit_pump(r->publisher, e);
+      if (err != MG_OK) {
+        mg_rabbit_drop(r, r->publisher);
+        err = err == MG_FATAL ? MG_FATAL : MG_CONN;
+        for (size_t k = 0; k < count; k++) left[k]->err = k < n || k >= i ? err : left[k]->err;
+        return 0;
+      }
+      if ((m->err = mg_rabbit_sent_before(r, m)) != MG_TIMEOUT) break;
+      if (mg_rabbit_wait(r->publisher, NULL, until, -1) != MG_TIMEOUT) continue;
+      m->err = mg_rabbit_blocked(r->publisher) ? mg_rabbit_blocked_fault(r->publisher, e)
+                                               : mg_fail(e, MG_AGAIN, "%s has not confirmed a message yet", mg_rabbit_where(r->publisher));
+      break;
+    }
+    if (m->err == MG_LOST) left[n++] = m;
+  }
+  return n;
 }
 
 /* Moves those that are to be sent (again) to the front; how many. */
@@ -187,7 +218,7 @@ mg_err mg_rabbit_send(mg_rabbit *r, mg_rabbit_out *items, size_t count, mg_ms un
     goto out;
   }
   for (size_t i = 0; i < count; i++) left[i] = &items[i];
-  size_t n = count;
+  size_t n = wait_for_answers(r, left, count, until, &ours);
   for (int round = 0; round < ROUNDS && n > 0; round++) {
     n = gather(r, left, window, n, &ours);
     int64_t largest = r->largest;

@@ -14,6 +14,7 @@ static void rabbit_close(mg_backend *b) {
   mg_rabbit_conn_close(r->receiver);
   mg_rabbit_feed_fini(&r->tasks);
   mg_rabbit_feed_fini(&r->results);
+  free(r->unanswered);
   mg_newest_fini(&r->notes);
   mg_newest_fini(&r->said);
   mg_newest_fini(&r->delays);

@@ -130,6 +130,7 @@ static mg_err connect_publisher(mg_rabbit *r, mg_ms until, mg_error *e) {
   if (err == MG_OK && opened) {
     amqp_confirm_select_t select = {0};
     r->next_tag = 1;
+    r->unanswered_count = 0;
     r->publish_fault = 0;
     err = mg_rabbit_ask(r->publisher, MG_RABBIT_CONFIRMED, AMQP_CONFIRM_SELECT_METHOD, &select, AMQP_CONFIRM_SELECT_OK_METHOD, 0, until, NULL, e);
   }
