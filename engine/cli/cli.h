@@ -19,6 +19,7 @@ int mg_cli_doctor(int argc, char **argv);
 int mg_cli_power(int argc, char **argv);
 int mg_cli_stats(int argc, char **argv);
 int mg_cli_status(int argc, char **argv);
+int mg_cli_top(int argc, char **argv);
 int mg_cli_dlq(int argc, char **argv);
 int mg_cli_queue(int argc, char **argv);
 

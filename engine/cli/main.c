@@ -24,6 +24,7 @@ static const struct {
     {"report", "shows the report of a run again, from its journal", mg_cli_report},
     {"verify", "is every case of a run recorded once, and nothing left on the broker?", mg_cli_verify},
     {"status", "what is on a queue, and which workers beat", mg_cli_status},
+    {"top", "a run or a queue on the terminal, as it goes", mg_cli_top},
     {"dlq", "lists, shows, redrives and removes dead letters", mg_cli_dlq},
     {"queue", "counts or removes what a run has on a queue", mg_cli_queue},
     {"power", "how many cases a comparison needs", mg_cli_power},

@@ -40,7 +40,9 @@ void mg_telling_trace_stop(mg_trace *t) {
          counts.last_error[0] != '\0' ? counts.last_error : "it was too slow");
 }
 
-struct mg_trace *mg_telling_trace(const mg_telling *t) { return t != NULL ? t->trace : NULL; }
+struct mg_trace *mg_telling_trace(const mg_telling *t) {
+  return t != NULL ? t->trace : NULL;
+}
 
 bool mg_telling_traces_task(mg_telling *t) { return t != NULL && mg_trace_samples(t->trace); }
 
@@ -81,7 +83,7 @@ static void trace_run(mg_telling *t, const mg_report *r, const char *failed) {
 
 /* Events somebody may have to do something about. */
 static bool is_alert(const char *event) {
-  static const char *const alerts[] = {"worker_lost",    "worker_refused", "task_dead_lettered", "cases_lost",
+  static const char *const alerts[] = {"worker_lost",        "worker_refused", "task_dead_lettered", "cases_lost",
                                        "dead_letter_failed", "broker_lost",    "global_timeout",     "flaky_repeat"};
   for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
     if (strcmp(alerts[i], event) == 0) return true;
@@ -114,8 +116,7 @@ static mg_err start_live(mg_telling *t, const mg_args *a, const mg_command *comm
 
 /* ---- all of it ---- */
 
-mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run,
-                        const char *backend, mg_error *e) {
+mg_err mg_telling_start(mg_telling **out, const mg_args *a, const mg_command *command, mg_plan *plan, const char *run, const char *backend, mg_error *e) {
   *out = NULL;
   mg_telling *t = calloc(1, sizeof *t);
   if (t == NULL) return mg_fail(e, MG_NOMEM, "memory ended");

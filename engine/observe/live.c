@@ -11,7 +11,7 @@
 
 enum {
   EVERY_MS = 500,
-  SELDOM_MS = 2000,  /* where nobody has looked for WATCHED_MS */
+  SELDOM_MS = 2000, /* where nobody has looked for WATCHED_MS */
   WATCHED_MS = 5000,
   LAST_LOOK_MS = 5000, /* longest wait for those who watch to see the end */
   POINTS_MAX = 160,

@@ -219,7 +219,9 @@ static void chart(mg_buf *out, const json_t *s) {
 static void roles(mg_buf *out, const json_t *s) {
   const json_t *list = json_object_get(s, "roles");
   static const char *const bad[] = {"fail", "error", "timeout", "crash", "discard", "lost"};
-  mg_buf_puts(out, "<section><h2>Pass rates</h2><table id=\"rates\"><tr><th></th><th></th><th class=\"n\">rate</th><th class=\"n\">interval</th><th class=\"n\">pass</th>");
+  mg_buf_puts(
+      out,
+      "<section><h2>Pass rates</h2><table id=\"rates\"><tr><th></th><th></th><th class=\"n\">rate</th><th class=\"n\">interval</th><th class=\"n\">pass</th>");
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) mg_buf_putf(out, "<th class=\"n\">%s</th>", bad[i]);
   mg_buf_puts(out, "</tr>\n");
   for (size_t r = 0; r < json_array_size(list); r++) {
@@ -275,8 +277,10 @@ static void workers(mg_buf *out, const json_t *s) {
     mg_buf_puts(out, "<p class=\"soft\">No worker has beaten yet.</p></section>\n");
     return;
   }
-  mg_buf_puts(out, "<table id=\"worker-list\"><tr><th>worker</th><th>state</th><th class=\"n\">last beat</th><th class=\"n\">executors</th><th class=\"n\">tasks held</th>"
-                   "<th class=\"n\">cases done</th><th>at</th></tr>\n");
+  mg_buf_puts(
+      out,
+      "<table id=\"worker-list\"><tr><th>worker</th><th>state</th><th class=\"n\">last beat</th><th class=\"n\">executors</th><th class=\"n\">tasks held</th>"
+      "<th class=\"n\">cases done</th><th>at</th></tr>\n");
   for (size_t i = 0; i < n; i++) {
     const json_t *w = json_array_get(list, i);
     mg_buf_puts(out, "<tr><td>");
@@ -318,7 +322,9 @@ void mg_live_page(mg_buf *out, const json_t *s) {
   mg_buf_puts(out, HEAD);
   mg_buf_putf(out, "<title>%d %% ", planned > 0 ? (int)(100 * (double)whole(s, "counted") / (double)planned) : 0);
   esc(out, text(s, "plan"));
-  mg_buf_putf(out, ": %s – mguard</title></head><body>\n<p class=\"gone\" id=\"gone\" role=\"status\">The run has ended or cannot be reached: these are the last numbers.</p>\n<main>",
+  mg_buf_putf(out,
+              ": %s – mguard</title></head><body>\n<p class=\"gone\" id=\"gone\" role=\"status\">The run has ended or cannot be reached: these are the last "
+              "numbers.</p>\n<main>",
               state_word(s));
   header(out, s);
   progress(out, s);

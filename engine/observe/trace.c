@@ -20,7 +20,7 @@ struct mg_trace {
   size_t span_count, batch;
   mg_ms first_ms; /* when the oldest span in it came */
   mg_ms delay_ms;
-  int64_t wall_ns; /* to be added to mg_now_ns: time since 1970 */
+  int64_t wall_ns;      /* to be added to mg_now_ns: time since 1970 */
   double share, tokens; /* tasks that may be traced now */
   int64_t filled_ns;
   uint64_t dropped;

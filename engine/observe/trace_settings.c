@@ -146,7 +146,8 @@ static mg_err read_sampler(mg_trace_settings *s, const char *share, mg_error *e)
   read_parent(s, getenv("TRACEPARENT"), &sampled);
   if (share != NULL) return share_of("--trace-share", share, &s->share, e);
   if (sampler != NULL && strncmp(sampler, "parentbased_", 12) == 0) sampler += 12;
-  if (sampler != NULL && strcmp(sampler, "always_off") == 0) s->share = -1;
+  if (sampler != NULL && strcmp(sampler, "always_off") == 0)
+    s->share = -1;
   else if (sampler != NULL && strcmp(sampler, "traceidratio") == 0 && arg != NULL) {
     mg_err err = share_of("OTEL_TRACES_SAMPLER_ARG", arg, &s->share, e);
     if (err != MG_OK) return err;

@@ -282,8 +282,12 @@ mg_err mg_webhooks_start(mg_webhooks **out, const mg_webhook_plan *hooks, int co
     hook *h = &w->hooks[i];
     h->plan = &hooks[i];
     host_of(hooks[i].url, h->host);
-    mg_outbox_config config = {.url = hooks[i].url, .headers = headers, .posts_max = POSTS_MAX, .tries = hooks[i].tries,
-                               .try_ms = (mg_ms)ceil(hooks[i].timeout_s * 1000), .pause_ms = PAUSE_MS};
+    mg_outbox_config config = {.url = hooks[i].url,
+                               .headers = headers,
+                               .posts_max = POSTS_MAX,
+                               .tries = hooks[i].tries,
+                               .try_ms = (mg_ms)ceil(hooks[i].timeout_s * 1000),
+                               .pause_ms = PAUSE_MS};
     err = mg_outbox_start(&h->outbox, &config, e);
     if (err == MG_OK)
       w->count++;
