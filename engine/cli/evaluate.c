@@ -1,6 +1,9 @@
 /* evaluate.c - `mguard evaluate`: flags of another spelling over `mguard run`, for those who have a task and two files but no plan. */
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/monitor.h"
+#include "cli/recording.h"
+#include "cli/telling.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,8 +28,16 @@ static const mg_flag flags[] = {{"task", "NAME|FILE", "built-in task (top_k) or 
                                 {"mem-mb", "N", "memory limit of an implementation (default 512)", NULL},
                                 {"violation-cap", "N", "violations kept a clause (default 5)", NULL},
                                 {"report-dir", "DIR", "write the report there, as report-TIME.json", NULL},
-                                {"metrics-port", "P", "answer /metrics, /healthz and /readyz on this port", NULL},
+                                {"fail-fast", NULL, "end at the first violation that decides", NULL},
+                                {"plan-power", NULL, "run the first 500 cases alone and say how many the goal needs", NULL},
+                                {"outcomes", "FILE", "write case, role, outcome and failed clauses as CSV", NULL},
+                                {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
+                                MG_STATE_DIR_FLAG,
+                                {"no-journal", NULL, "write no journal: the run cannot be resumed", NULL},
+                                MG_MONITOR_FLAGS,
+                                MG_TELLING_FLAGS,
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
+                                {"show-output", NULL, "let through what implementations print", NULL},
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
                                 {"log-file", "FILE", "log JSON lines to a file (reopened on SIGHUP)", NULL},
                                 {NULL, NULL, NULL, NULL}};
@@ -46,10 +57,11 @@ const char *mg_cli_task(const char *task, char *buffer, size_t cap) {
   return buffer;
 }
 
-enum { MOST = 64 };
+enum { MOST = 2 * MG_MAX_FLAGS + 4 };
 typedef struct line {
   char *argv[MOST];
   int argc;
+  char names[MG_MAX_FLAGS][32];
 } line;
 
 static void put(line *l, const char *flag, const char *value) {
@@ -58,19 +70,24 @@ static void put(line *l, const char *flag, const char *value) {
   if (value != NULL) l->argv[l->argc++] = (char *)(uintptr_t)value;
 }
 
-/* Flags that `mguard run` knows under another name, or the same. */
-static void put_renamed(line *l, const mg_args *a) {
-  static const char *const rows[][2] = {{"baseline", "--baseline"},   {"candidate", "--candidate"},         {"queue-config", "--queue-config"},
-                                        {"n", "--cases"},             {"seed", "--seed"},                   {"policy", "--goal"},
-                                        {"alpha", "--alpha"},         {"ci-method", "--interval"},          {"parallel", "--workers"},
-                                        {"mem-mb", "--memory-mb"},    {"violation-cap", "--violation-cap"}, {"metrics-port", "--metrics-port"},
-                                        {"log-file", "--log-file"}};
+/* What `mguard run` calls the flag; NULL where it has no such flag. */
+static const char *name_in_run(const char *flag) {
+  static const char *const rows[][2] = {{"n", "cases"}, {"policy", "goal"},   {"ci-method", "interval"}, {"parallel", "workers"}, {"mem-mb", "memory-mb"},
+                                        {"task", NULL}, {"dispatcher", NULL}, {"min-delta", NULL},       {"timeout-s", NULL},     {"report-dir", NULL}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    const char *value = mg_args_get(a, &command, rows[i][0]);
-    if (value != NULL) put(l, rows[i][1], value);
+    if (strcmp(rows[i][0], flag) == 0) return rows[i][1];
   }
-  if (mg_args_get(a, &command, "quiet") != NULL) put(l, "--quiet", NULL);
-  if (mg_args_get(a, &command, "log-json") != NULL) put(l, "--log-json", NULL);
+  return flag;
+}
+
+/* Hands on all flags that `mguard run` has too. */
+static void put_shared(line *l, const mg_args *a) {
+  for (int i = 0; flags[i].name != NULL; i++) {
+    const char *name = name_in_run(flags[i].name);
+    if (a->values[i] == NULL || name == NULL) continue;
+    (void)snprintf(l->names[i], sizeof l->names[i], "--%s", name);
+    put(l, l->names[i], flags[i].value != NULL ? a->values[i] : NULL);
+  }
 }
 
 /* Made while it may still be refused at no cost. */
@@ -117,13 +134,14 @@ int mg_cli_evaluate(int argc, char **argv) {
   }
   line l = {.argc = 0};
   put(&l, "run", mg_cli_task(task, script, sizeof script));
-  put_renamed(&l, &a);
+  put_shared(&l, &a);
   if (seconds > 0) {
     (void)snprintf(timeout_ms, sizeof timeout_ms, "%.0f", seconds * 1000);
     put(&l, "--timeout-ms", timeout_ms);
   }
   if (mg_args_get(&a, &command, "min-delta") != NULL) {
-    if (mg_args_get(&a, &command, "policy") != NULL) return mg_complain("evaluate", MG_EXIT_USAGE, "--min-delta and --policy both say the goal: give one of them");
+    if (mg_args_get(&a, &command, "policy") != NULL)
+      return mg_complain("evaluate", MG_EXIT_USAGE, "--min-delta and --policy both say the goal: give one of them");
     (void)snprintf(goal, sizeof goal, "%s:%.15g", delta < 0 ? "noninferiority" : "superiority", delta < 0 ? -delta : delta);
     put(&l, "--goal", goal);
   }

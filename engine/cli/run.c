@@ -40,12 +40,7 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
                                 MG_RECORDING_FLAGS,
                                 MG_MONITOR_FLAGS,
-                                MG_TRACE_FLAGS,
-                                {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},
-                                {"live-port", "P", "show the run on a page at this port while it goes (0: a free one)", NULL},
-                                {"live-host", "HOST", "address of that port (default 127.0.0.1; *: every address)", NULL},
-                                {"webhook", "URL", "post alerts and the verdict there, as JSON; MGUARD_WEBHOOK_SECRET signs them", NULL},
-                                {"webhook-format", "FORMAT", "json, or slack for Slack and those who take its posts (default json)", NULL},
+                                MG_TELLING_FLAGS,
                                 {"quiet", NULL, "no progress, no summary; the exit code and the report tell", NULL},
                                 {"show-output", NULL, "let through what implementations print", NULL},
                                 {"log-json", NULL, "log JSON lines to standard output", NULL},
@@ -446,7 +441,8 @@ int mg_cli_run(int argc, char **argv) {
   const char *script = v.args.positional_count > 0 ? v.args.positional[0] : mg_recording_script(&v.recording);
   if (err == MG_OK) err = mg_plan_load(&v.plan, script, overrides.data, overrides.len, &e);
   if (err == MG_OK && !v.plan->is_plan)
-    err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan, mg.plan { checks = \"%s\", ... }, or --candidate and --baseline", script, script);
+    err = mg_fail(&e, MG_ARG, "%s returns mg.checks { ... }; `mguard run` needs a plan, mg.plan { checks = \"%s\", ... }, or --candidate and --baseline",
+                  script, script);
   v.pilot = mg_args_get(&v.args, &command, "plan-power") != NULL;
   if (err == MG_OK) err = mg_recording_compare(&v.recording, v.plan, &e);
   if (err == MG_OK && v.pilot) err = mg_pilot_cut(v.plan, &v.planned, &e);

@@ -11,7 +11,7 @@ end
 
 --- Calls test until it gives something true, which is returned; an error after limit_s.
 function servers.wait(what, test, limit_s)
-  for _ = 1, (limit_s or 20) * 20 do
+  for _ = 1, (limit_s or 60) * 20 do
     local got = test()
     if got then return got end
     os.execute("sleep 0.05")
@@ -20,10 +20,11 @@ function servers.wait(what, test, limit_s)
 end
 
 --- Starts a command line; gives the process id of `timeout`, which passes on TERM and INT and kills it after five minutes. Output goes to `log`,
---- standard error to `log`.err.
+--- standard error to `log`.err; both are there at once.
 function servers.start(dir, line, log)
   local out = support.quote(log)
-  local pid = sh(("cd %s && { timeout -s KILL 300 %s >%s 2>%s.err </dev/null & echo $!; }"):format(support.quote(dir), line, out, out))
+  local command = "cd %s && : >%s && : >%s.err && { timeout -s KILL 300 %s >%s 2>%s.err </dev/null & echo $!; }"
+  local pid = sh(command:format(support.quote(dir), out, out, line, out, out))
   assert(pid:match("^%d+$"), pid)
   running[pid] = true
   return pid
