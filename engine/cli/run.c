@@ -384,6 +384,10 @@ static int conclude(evaluation *v) {
                  .started_wall_ms = v->recording.started_ms,
                  .backend = v->backend->name,
                  .path = v->plan->report_json};
+  for (int i = 0; i < judgement->alert_count; i++) {
+    on_note(v, "monitor_alert", judgement->alerts[i]);
+    mg_telling_event(v->telling, &(mg_coordinator_event){.level = MG_LOG_WARN, .event = "monitor_alert", .text = judgement->alerts[i]});
+  }
   mg_telling_over(v->telling, &r, NULL);
   mg_buf text = {0};
   mg_error e;

@@ -83,8 +83,8 @@ static void trace_run(mg_telling *t, const mg_report *r, const char *failed) {
 
 /* Events somebody may have to do something about. */
 static bool is_alert(const char *event) {
-  static const char *const alerts[] = {"worker_lost",        "worker_refused", "task_dead_lettered", "cases_lost",
-                                       "dead_letter_failed", "broker_lost",    "global_timeout",     "flaky_repeat"};
+  static const char *const alerts[] = {"worker_lost",        "worker_refused", "task_dead_lettered", "cases_lost",   "dead_letter_failed",
+                                       "broker_lost",        "global_timeout", "flaky_repeat",       "monitor_alert"};
   for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
     if (strcmp(alerts[i], event) == 0) return true;
   }

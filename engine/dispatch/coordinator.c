@@ -180,7 +180,7 @@ static void read_settings(mg_coordinator *c) {
   c->breaker.interval_ms = c->beat_ms < 1 ? 1 : c->beat_ms;
   c->breaker.threshold = (uint32_t)mg_options_int(o, "circuit_breaker_threshold", 3);
   if (c->check_ms < 1) c->check_ms = 1;
-  mg_batching_init(&c->batching, o, MG_TASK_CASES);
+  mg_batching_init(&c->batching, o, c->plan->columns > 0 ? MG_VALUES_MAX / (uint32_t)c->plan->columns : MG_TASK_CASES);
 }
 
 /* `n` of `cases`, evenly, the first and the last among them. */
@@ -235,6 +235,8 @@ static mg_err start_link(mg_coordinator *c, mg_error *e) {
 
 static void free_all(mg_coordinator *c) {
   mg_case_set_fini(&c->counted);
+  for (size_t i = 0; i < c->part_count; i++) mg_measures_free(c->parts[i].measures);
+  mg_measures_free(c->total.measures);
   free(c->parts);
   free(c->flaky);
   free(c->later);

@@ -23,6 +23,7 @@ static const char *fault_of(const mg_coordinator *c, const mg_result *r) {
     if ((r->failed[i].mask & ~known) != 0) return "clauses that the checks do not have";
     if (r->failed[i].role == MG_BASELINE && !baseline) return "a baseline where there is none";
   }
+  if (r->measures != NULL && r->measures->count > 0 && r->measures->count != c->plan->columns) return "measures that the plan does not ask for";
   return NULL;
 }
 
@@ -144,6 +145,13 @@ static void count_labels(mg_coordinator *c, mg_part *part, const mg_result *r) {
   }
 }
 
+static void count_measures(mg_coordinator *c, mg_part *part, uint64_t first, const mg_measures *more) {
+  mg_error e;
+  mg_err err = part->measures != NULL ? MG_OK : mg_measures_new(&part->measures, c->plan->columns, &e);
+  if (err == MG_OK) err = mg_measures_merge(part->measures, more, true, (uint64_t)c->plan->seed, first, &e);
+  if (err != MG_OK) mg_coord_fail(c, e.text);
+}
+
 static void sample_flaky(mg_coordinator *c, uint64_t first, const mg_result *r) {
   size_t at = 0;
   for (uint32_t i = 0; i < r->count; i++) {
@@ -157,8 +165,8 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   uint64_t before = mg_case_set_within(&c->counted, first, r->count), added = 0;
   if (r->count == 0) return true;
   if (before == r->count) return false;
-  /* Its labels are those of all its cases, known and new together: what is new goes out again, so that every label is counted once. */
-  if (before > 0 && r->label_count > 0) return false;
+  /* Its labels and measures are those of all its cases, known and new together: what is new goes out again, so that each is counted once. */
+  if (before > 0 && (r->label_count > 0 || r->measures != NULL)) return false;
   mg_part *part = mg_coord_part(c, first);
   if (part == NULL) {
     mg_coord_fail(c, "no memory for the counts between two looks");
@@ -170,6 +178,7 @@ static bool count(mg_coordinator *c, uint64_t first, const mg_result *r) {
   else
     count_new(c, part, first, r);
   if (before == 0) count_labels(c, part, r);
+  if (before == 0 && r->measures != NULL) count_measures(c, part, first, r->measures);
   if (c->flaky_below > 0) sample_flaky(c, first, r);
   mg_coord_write_result(c, first, r->count);
   if (!mg_case_set_add(&c->counted, first, r->count, &added)) mg_coord_fail(c, "no memory for the set of counted cases");

@@ -20,6 +20,7 @@ enum {
   MG_SAMPLE_CASES = 20,    /* run twice in every run */
   MG_FLAKY_CASES = 100000, /* most cases in a plan's own sample */
   MG_NOTES_MAX = 64,
+  MG_VALUES_MAX = 8192, /* measured pairs in one result */
   MG_RATE_SAMPLES = 12,
   MG_PAYLOAD_MAX = 1 << 20 /* bytes of shipped inputs in one task */
 };
@@ -42,6 +43,7 @@ typedef struct mg_part {
   mg_tally tally;
   mg_digest digest;
   uint64_t labels[MG_MAX_LABELS]; /* by place in label_names */
+  mg_measures *measures;          /* owned; NULL: nothing was measured */
 } mg_part;
 
 typedef struct mg_lost_range {

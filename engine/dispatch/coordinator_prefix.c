@@ -41,7 +41,17 @@ uint64_t mg_coord_room(const mg_coordinator *c, uint64_t first) {
   return mg_coord_sequential(c) ? mg_stop_next(&c->plan->stop, first) - first : UINT64_MAX;
 }
 
-static void merge(mg_part *into, const mg_part *part) {
+static void merge(mg_coordinator *c, mg_part *part) {
+  mg_part *into = &c->total;
+  mg_error e;
+  if (part->measures != NULL && into->measures == NULL) {
+    into->measures = part->measures;
+    part->measures = NULL;
+  } else if (part->measures != NULL && mg_measures_merge(into->measures, part->measures, false, 0, 0, &e) != MG_OK) {
+    mg_coord_fail(c, e.text);
+  }
+  mg_measures_free(part->measures);
+  part->measures = NULL;
   mg_tally_merge(&into->tally, &part->tally);
   mg_digest_add(&into->digest, &part->digest);
   for (int i = 0; i < MG_MAX_LABELS; i++) into->labels[i] += part->labels[i];
@@ -49,7 +59,12 @@ static void merge(mg_part *into, const mg_part *part) {
 
 /* A run that ends otherwise than by its rule keeps all that was counted. */
 void mg_coord_merge_parts(mg_coordinator *c) {
-  for (size_t i = 0; i < c->part_count && !c->stopped; i++) merge(&c->total, &c->parts[i]);
+  for (size_t i = 0; i < c->part_count; i++) {
+    if (c->stopped)
+      mg_measures_free(c->parts[i].measures);
+    else
+      merge(c, &c->parts[i]);
+  }
   c->part_count = 0;
 }
 
@@ -99,7 +114,7 @@ void mg_coord_look(mg_coordinator *c) {
     if (next == 0 || !complete(c, next)) return;
     mg_coord_settle_lost(c, next);
     if (c->part_count > 0) { /* none: every case of it was lost */
-      merge(&c->total, &c->parts[0]);
+      merge(c, &c->parts[0]);
       c->part_count--;
       for (size_t i = 0; i < c->part_count; i++) c->parts[i] = c->parts[i + 1];
     }

@@ -56,16 +56,8 @@ static void sort_repeats(mg_coordinator *c) {
 
 /* --- the plan's own sample --- */
 
-/* splitmix64: the sample depends on seed and case alone. */
-static uint64_t hash_of(uint64_t seed, uint64_t case_number) {
-  uint64_t z = seed + (case_number + 1) * UINT64_C(0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
-
 void mg_coord_keep_flaky(mg_coordinator *c, const mg_first *first) {
-  if (hash_of((uint64_t)c->plan->seed, first->case_number) >= c->flaky_below) return;
+  if (mg_case_hash((uint64_t)c->plan->seed, first->case_number) >= c->flaky_below) return;
   if (c->flaky_count == c->flaky_cap) {
     size_t cap = c->flaky_cap == 0 ? 64 : 2 * c->flaky_cap;
     mg_first *grown = realloc(c->flaky, cap * sizeof *grown);

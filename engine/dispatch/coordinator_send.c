@@ -78,7 +78,8 @@ static mg_err encode(mg_coordinator *c, mg_entry_out *e, mg_error *why) {
                .seed = (uint64_t)c->plan->seed,
                .case_timeout_ms = c->plan->timeout_given ? c->plan->case_timeout_ms : 0,
                .memory_mb = c->plan->memory_given ? c->plan->memory_mb : 0,
-               .violation_cap = c->plan->violation_cap};
+               .violation_cap = c->plan->violation_cap,
+               .measure = e->kind == MG_TASK_COUNT ? c->plan->measure : 0};
   memcpy(t.run, c->run, sizeof t.run);
   mg_task_id_make(t.id, e->epoch, e->seq);
   memcpy(t.fingerprint, c->plan->fingerprint, sizeof t.fingerprint);

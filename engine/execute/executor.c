@@ -172,8 +172,8 @@ static bool setup(int fd, mg_slice body, char **path, uint8_t **overrides) {
 
 typedef struct run_order {
   uint32_t resume_index;
-  mg_role resume_role;
-  mg_outcome baseline;
+  unsigned half; /* 1 + the role of the first case whose outcome stands, else 0 */
+  mg_outcome half_outcome;
   uint32_t index; /* of the next case */
   bool stop;      /* the arena is full, or the checks are at fault */
 } run_order;
@@ -184,8 +184,7 @@ static bool arena_full(void) {
 
 static void run_one(run_order *o, uint64_t case_number, mg_slice input) {
   mg_error e;
-  bool resumed = o->index == o->resume_index && o->resume_role == MG_CANDIDATE;
-  if (mg_runner_case(&runner, o->index, case_number, input, resumed, o->baseline, &e) != MG_OK) o->stop = true;
+  if (mg_runner_case(&runner, o->index, case_number, input, o->index == o->resume_index ? o->half : 0, o->half_outcome, &e) != MG_OK) o->stop = true;
 }
 
 /* The cases of one task from o->index on. Explicit payloads are unpacked once a task. */
@@ -195,7 +194,7 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
     o->index = end;
     return MG_OK;
   }
-  bool whole = first > o->resume_index || (first == o->resume_index && o->resume_role == MG_BASELINE);
+  bool whole = first > o->resume_index || (first == o->resume_index && o->half == 0);
   runner.sum = (mg_digest){0, 0};
   mg_tape tape = {0};
   mg_err err = MG_OK;
@@ -247,13 +246,13 @@ static mg_err run_task(run_order *o, const mg_task *t, mg_error *e) {
 static bool run(int fd, mg_slice body) {
   if (body.len < 10) return send_fault(fd, "RUN frame not understood");
   mg_slot *s = runner.slot;
-  run_order o = {.resume_index = get_u32(body.data), .resume_role = (mg_role)body.data[4], .baseline = (mg_outcome)body.data[5]};
+  run_order o = {.resume_index = get_u32(body.data), .half = body.data[4], .half_outcome = (mg_outcome)body.data[5]};
   uint32_t tasks = get_u32(body.data + 6);
   size_t at = 10;
   mg_error e;
   mg_err err = MG_OK;
   atomic_store_explicit(&s->arena_used, 0, memory_order_relaxed);
-  atomic_store_explicit(&s->baseline_done, 0, memory_order_relaxed);
+  atomic_store_explicit(&s->half_done, 0, memory_order_relaxed);
   atomic_store_explicit(&s->done, o.resume_index, memory_order_release);
   for (uint32_t i = 0; i < tasks && err == MG_OK && !o.stop; i++) {
     uint32_t len = body.len - at >= 4 ? get_u32(body.data + at) : UINT32_MAX;

@@ -2,6 +2,7 @@
 
 #include "execute/executor_clauses.h"
 #include "execute/executor_record.h"
+#include "execute/executor_values.h"
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
@@ -119,6 +120,9 @@ mg_err mg_runner_prepare(mg_runner *r, const mg_task *t, bool fresh, mg_error *e
   r->seed = t->seed;
   r->violation_cap = t->violation_cap;
   r->explain = t->kind == MG_TASK_EXPLAIN;
+  r->measure = t->kind == MG_TASK_COUNT ? t->measure : 0;
+  r->measures = r->measure != 0 || (t->kind == MG_TASK_COUNT && r->checks.metric_count > 0);
+  r->places = t->kind == MG_TASK_COUNT && (r->checks.cluster > 0 || r->checks.group > 0);
   memset(r->stored, 0, sizeof r->stored);
   return MG_OK;
 }
@@ -234,6 +238,13 @@ static mg_err prepare_once(mg_runner *r, uint64_t case_number, mg_slice input, m
   return MG_OK;
 }
 
+static mg_err place_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_error *e) {
+  const char *what = "";
+  mg_err err = mg_values_place(r, index, case_number, &what, e);
+  if (err != MG_OK) fault_text(r, what, case_number, err, e);
+  return err == MG_OK ? MG_OK : MG_ARG;
+}
+
 static mg_err prepare_case(mg_runner *r, uint64_t case_number, mg_slice input, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
   mg_err err = prepare_once(r, case_number, input, e);
@@ -278,7 +289,9 @@ static role_result stopped(mg_runner *r, uint32_t index, uint64_t case_number, m
 static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role) {
   mg_error e;
   role_result res = {MG_PASS, 0};
+  if (r->measures) mg_values_begin(r, role);
   mg_err first = call_role(r, role, &r->args.tape, case_number, MG_RANDOM_CALL, &r->out.tape, &e);
+  if (r->measures) mg_values_end(r, role, first == MG_OK);
   if (first != MG_OK) {
     mg_outcome o = outcome_of(first);
     if (o != MG_ERROR) return stopped(r, index, case_number, role, o, e.text, NULL);
@@ -303,6 +316,10 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
   char why[MG_NAME_MAX + 300];
   mg_clause_mask failed;
   mg_err err = mg_judge_clauses(r, index, case_number, role, first == MG_OK, &failed, why, sizeof why);
+  if (err == MG_OK && r->measures && first == MG_OK && mg_values_metrics(r, case_number, &e) != MG_OK) {
+    (void)snprintf(why, sizeof why, "the time limit was reached in a metric");
+    err = MG_TIMEOUT;
+  }
   if (err == MG_TIMEOUT) return stopped(r, index, case_number, role, MG_TIMED_OUT, why, NULL);
   if (err != MG_OK) return stopped(r, index, case_number, role, MG_ERROR, why, NULL);
   res.failed |= failed;
@@ -325,11 +342,12 @@ static role_result time_role(mg_runner *r, uint32_t index, uint64_t case_number,
   return res;
 }
 
-mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_slice input, bool skip_baseline, mg_outcome baseline_outcome, mg_error *e) {
+mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_slice input, unsigned half, mg_outcome half_outcome, mg_error *e) {
   mg_slot *s = r->slot;
   lua_State *L = mg_script_lua(r->script);
   enter(r, MG_PHASE_GENERATE, index, case_number);
   mg_err err = prepare_case(r, case_number, input, e);
+  if (err == MG_OK && r->places && !r->generator.discarded) err = place_case(r, index, case_number, e);
   if (err != MG_OK) {
     mg_record_fault(r, index, e->text);
     calm(r);
@@ -338,10 +356,13 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
   }
   calm(r);
   bool discarded = r->generator.discarded;
-  if (!discarded && !skip_baseline) mg_record_labels(r, index);
-  for (int role = 0; role < MG_ROLES; role++) {
-    if (role == MG_BASELINE && skip_baseline) {
-      s->outcomes[role][index] = (uint8_t)baseline_outcome;
+  if (!discarded && half == 0) mg_record_labels(r, index);
+  /* Where anything is measured the sides take turns at going first, so that neither always finds the caches warm. */
+  bool candidate_first = r->measures && (case_number & 1) != 0;
+  for (int turn = 0; turn < MG_ROLES; turn++) {
+    int role = candidate_first ? MG_CANDIDATE - turn : turn;
+    if (half == 1u + (unsigned)role) {
+      s->outcomes[role][index] = (uint8_t)half_outcome;
       continue;
     }
     if (r->roles[role] == NULL) {
@@ -352,10 +373,11 @@ mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_sli
     if (res.failed != 0) mg_record_failed(r, index, (mg_role)role, res.failed);
     mg_digester_add(r->digester, &r->sum, case_number, (mg_role)role, res.outcome, res.failed);
     s->outcomes[role][index] = (uint8_t)res.outcome;
-    if (role == MG_BASELINE) atomic_store_explicit(&s->baseline_done, 1, memory_order_release); /* a death in the candidate does not run it again */
+    if (r->measures && !discarded) mg_record_values(r, index, (mg_role)role);
+    if (turn == 0) atomic_store_explicit(&s->half_done, 1 + (uint32_t)role, memory_order_release); /* a death in the other role does not run it again */
   }
   atomic_store_explicit(&s->done, index + 1, memory_order_release);
-  atomic_store_explicit(&s->baseline_done, 0, memory_order_release);
+  atomic_store_explicit(&s->half_done, 0, memory_order_release);
   lua_settop(L, r->base);
   mg_script_restore(r->script);
   return MG_OK;

@@ -36,6 +36,10 @@ typedef struct mg_runner {
   uint64_t seed;
   uint32_t violation_cap;
   bool explain;                        /* records every clause, failed or not */
+  uint8_t measure;                     /* of the task, see message.h */
+  bool measures;                       /* anything is measured: then every other case runs its candidate first */
+  bool places;                         /* cases have clusters or groups */
+  double values[MG_MAX_COLUMNS];       /* of the role at hand: times and memory, then the checks' metrics */
   uint8_t stored[MG_ROLES][MG_MAX_CLAUSES + 1]; /* violations of the task so far */
   bool careful;                        /* some clause function changes what it is lent: every call gets a copy */
   mg_values args, out;
@@ -55,8 +59,8 @@ void mg_runner_interrupt(mg_runner *r); /* async-signal-safe */
 /* Generates case_number only, to see that the checks work. MG_ARG, MG_TIMEOUT with file and line. Discards are fine. */
 mg_err mg_runner_preflight(mg_runner *r, uint64_t seed, uint64_t case_number, mg_error *e);
 
-/* Runs the case and writes its outcomes and records at index. input: MessagePack array of the arguments, empty to generate. skip_baseline: its outcome
- * stands already (baseline_outcome). MG_OK; MG_ARG: the checks are at fault, e says where, a fault record is written and the case is not done. */
-mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_slice input, bool skip_baseline, mg_outcome baseline_outcome, mg_error *e);
+/* Runs the case and writes its outcomes and records at index. input: MessagePack array of the arguments, empty to generate. half: 1 + the role whose outcome
+ * stands already (half_outcome), else 0. MG_OK; MG_ARG: the checks are at fault, e says where, a fault record is written and the case is not done. */
+mg_err mg_runner_case(mg_runner *r, uint32_t index, uint64_t case_number, mg_slice input, unsigned half, mg_outcome half_outcome, mg_error *e);
 
 #endif

@@ -8,7 +8,7 @@
 #include "execute/executor_case.h"
 
 /* Streams of Philox: 0 generates and 1 + r transforms (generator.h); math.random of each call has one of its own. */
-enum { MG_RANDOM_CHECKS = 0x40000000, MG_RANDOM_CALL = 0x50000000, MG_RANDOM_CLAUSE = 0x60000000 };
+enum { MG_RANDOM_CHECKS = 0x40000000, MG_RANDOM_CALL = 0x50000000, MG_RANDOM_CLAUSE = 0x60000000, MG_RANDOM_METRIC = 0x70000000 };
 
 /* Functions that are called for every case stand at fixed places of the checks' stack, below all else: a lookup by reference would cost more. */
 enum { MG_AT_GENERATE = 1, MG_AT_G, MG_AT_EQUAL, MG_AT_CLAUSES };

@@ -1,5 +1,7 @@
 #include "execute/executor_record.h"
 
+#include "execute/executor_values.h"
+
 #include <lua.h>
 #include <msgpack/pack.h>
 #include <string.h>
@@ -67,6 +69,33 @@ void mg_record_digest(mg_runner *r, uint32_t index) {
   begin_record(r, &pk, 4, 5, index);
   msgpack_pack_uint64(&pk, r->sum.low);
   msgpack_pack_uint64(&pk, r->sum.high);
+  end_record(r);
+}
+
+void mg_record_values(mg_runner *r, uint32_t index, mg_role role) {
+  msgpack_packer pk;
+  int columns = mg_columns_of(r);
+  uint32_t keeps = 0;
+  for (int i = 0; i < columns; i++) {
+    int metric = i - mg_builtin_columns(r->measure);
+    if (metric < 0 || r->checks.metrics[metric].keeps) keeps |= UINT32_C(1) << i;
+  }
+  begin_record(r, &pk, 5, 6, index);
+  msgpack_pack_int(&pk, role);
+  msgpack_pack_uint32(&pk, keeps);
+  msgpack_pack_bin(&pk, (size_t)columns * sizeof *r->values);
+  msgpack_pack_bin_body(&pk, r->values, (size_t)columns * sizeof *r->values);
+  end_record(r);
+}
+
+void mg_record_place(mg_runner *r, uint32_t index, const uint64_t *cluster, mg_slice group) {
+  msgpack_packer pk;
+  begin_record(r, &pk, 4, 7, index);
+  if (cluster != NULL)
+    msgpack_pack_uint64(&pk, *cluster);
+  else
+    msgpack_pack_nil(&pk);
+  put_text(&pk, group);
   end_record(r);
 }
 

@@ -336,6 +336,7 @@ static bool is_stale(const mg_child *c) {
   return n >= 0 || errno != EAGAIN;
 }
 
+int mg_child_pid(const mg_child *c) { return (int)c->pid; }
 bool mg_child_running(const mg_child *c) { return !c->once && c->pid != 0 && !is_stale(c); }
 
 /* Whether all that was sent still stands in the pipe. */

@@ -41,6 +41,8 @@ mg_err mg_child_call(mg_child *c, mg_slice request, mg_slice *answer, volatile s
 
 /* Whether a kept child runs that has neither died nor spoken out of turn: the next call would not start one. */
 bool mg_child_running(const mg_child *c);
+/* Its process id, 0 where none runs. */
+int mg_child_pid(const mg_child *c);
 
 /* Kills what runs; NULL is fine. A kept child is first given its end of input and up to 100 ms to leave by itself. */
 void mg_child_free(mg_child *c);

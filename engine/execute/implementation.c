@@ -2,9 +2,14 @@
 
 #include "script/json.h"
 #include <lauxlib.h>
+#include <fcntl.h>
 #include <lua.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_DOCS (MG_MAX_CLAUSES + 1) /* answers of one case that are kept */
@@ -308,6 +313,35 @@ mg_err mg_implementation_call(mg_implementation *i, const mg_tape *args, uint64_
   mg_err err = call_function(i, args, out, e);
   mg_script_restore(i->script);
   return err;
+}
+
+double mg_implementation_cpu_ms(const mg_implementation *i) {
+  struct timespec t;
+  clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+  if (i->once) { /* each process it started was waited for */
+    struct rusage u;
+    if (getrusage(RUSAGE_CHILDREN, &u) != 0) return NAN;
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3;
+  }
+  if (i->child != NULL && mg_child_pid(i->child) == 0) return 0; /* not started yet: all that it will have used is this call's */
+  if (i->child != NULL && clock_getcpuclockid(mg_child_pid(i->child), &clock) != 0) return NAN;
+  return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6 : NAN;
+}
+
+double mg_implementation_memory_mb(const mg_implementation *i) {
+  if (i->script != NULL) return (double)mg_script_used(i->script) / (1 << 20);
+  char name[64], text[128];
+  unsigned long total, resident;
+  if (mg_child_pid(i->child) == 0) return NAN;
+  (void)snprintf(name, sizeof name, "/proc/%d/statm", mg_child_pid(i->child));
+  int fd = open(name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return NAN;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  (void)close(fd);
+  if (n <= 0) return NAN;
+  text[n] = '\0';
+  if (sscanf(text, "%lu %lu", &total, &resident) != 2) return NAN;
+  return (double)resident * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
 void mg_implementation_rest(mg_implementation *i) {

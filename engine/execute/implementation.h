@@ -37,6 +37,10 @@ mg_script *mg_implementation_script(const mg_implementation *i);
  * MG_ARG it raised or answered what cannot be read, MG_NOMEM memory limit, MG_TIMEOUT, MG_LOST its process died. */
 mg_err mg_implementation_call(mg_implementation *i, const mg_tape *args, uint64_t seed, uint64_t case_number, uint32_t random_stream,
                               mg_tape *out, mg_error *e);
+/* What it used so far and holds now, for the differences over a call. NAN where it cannot be told (a program started for each call holds nothing
+ * between calls). cpu_ms: of the child, or of this thread. */
+double mg_implementation_cpu_ms(const mg_implementation *i);
+double mg_implementation_memory_mb(const mg_implementation *i);
 /* After a case: forgets results. (Globals are put back and finalizers run after each call, within its time.) */
 void mg_implementation_rest(mg_implementation *i);
 

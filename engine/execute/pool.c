@@ -370,7 +370,7 @@ bool mg_pool_running(const mg_pool *p, const void *task_owner, uint64_t *case_nu
   for (const mg_job *j = p->waiting; j != NULL; j = j->next) {
     if (j->owner != task_owner) continue;
     *case_number = j->last_case;
-    *role = j->role;
+    *role = j->half == 1 + MG_BASELINE ? MG_CANDIDATE : MG_BASELINE;
     return j->begun || j->told != MG_TOLD_NO;
   }
   return false;

@@ -31,6 +31,7 @@ void mg_job_free(mg_job *j) {
   free(j->violation_at);
   free(j->labels);
   free(j->label_at);
+  mg_case_values_fini(&j->values);
   mg_buf_fini(&j->bytes);
   mg_buf_fini(&j->text);
   mg_buf_fini(&j->fault);
@@ -40,7 +41,7 @@ void mg_job_free(mg_job *j) {
 
 bool mg_job_goes_with(const mg_job *first, const mg_job *more) {
   const mg_task *a = &first->task, *b = &more->task;
-  return a->care == MG_CARE_NONE && b->care == MG_CARE_NONE && more->done == 0 && more->role == MG_BASELINE && a->kind == b->kind && a->case_timeout_ms == b->case_timeout_ms && a->memory_mb == b->memory_mb &&
+  return a->care == MG_CARE_NONE && b->care == MG_CARE_NONE && more->done == 0 && more->half == 0 && a->kind == b->kind && a->measure == b->measure && a->case_timeout_ms == b->case_timeout_ms && a->memory_mb == b->memory_mb &&
          a->seed == b->seed && strcmp(a->run, b->run) == 0 && strcmp(a->baseline, b->baseline) == 0 && strcmp(a->candidate, b->candidate) == 0 &&
          memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
 }
@@ -124,6 +125,8 @@ void mg_job_take(mg_job *j, const mg_record *r, uint32_t index) {
     j->has_digest = !j->resumed && index == j->task.count - 1;
     j->digest = r->digest;
     break;
+  case MG_RECORD_VALUES:
+  case MG_RECORD_PLACE: mg_case_values_take(&j->values, r, index, j->task.count); break;
   }
 }
 
@@ -164,6 +167,7 @@ void mg_job_result(mg_job *j, mg_result *r) {
   r->digest = j->digest;
   r->busy_ns = j->busy_ns;
   memcpy(r->role_ns, j->role_ns, sizeof r->role_ns);
+  r->measures = mg_case_values_make(&j->values, j->outcomes, j->done);
   r->fault = mg_buf_slice(&j->fault);
   r->refused = mg_buf_slice(&j->refused);
 }
@@ -205,7 +209,7 @@ static void put_u32(mg_buf *b, uint32_t v) {
 void mg_bundle_start(mg_bundle *b, mg_slot *s, mg_buf *run) {
   const mg_job *first = b->jobs[0];
   b->resume = b->collected = first->done;
-  uint8_t where[2] = {(uint8_t)first->role, first->role == MG_CANDIDATE ? first->baseline_outcome : (uint8_t)MG_ABSENT};
+  uint8_t where[2] = {first->half, first->half != 0 ? first->half_outcome : (uint8_t)MG_ABSENT};
   put_u32(run, first->done);
   mg_buf_put(run, where, sizeof where);
   put_u32(run, (uint32_t)b->count);
@@ -221,7 +225,7 @@ void mg_bundle_start(mg_bundle *b, mg_slot *s, mg_buf *run) {
   atomic_store(&s->index, first->done);
   atomic_store(&s->case_number, first->last_case);
   atomic_store(&s->arena_used, 0);
-  atomic_store(&s->baseline_done, 0);
+  atomic_store(&s->half_done, 0);
 }
 
 mg_job *mg_bundle_job_at(const mg_bundle *b, uint32_t index, uint32_t *base) {

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "execute/pool_records.h"
+#include "execute/pool_values.h"
 #include "execute/slot.h"
 #include "wire/message.h"
 
@@ -25,8 +25,8 @@ typedef struct mg_job {
   bool begun;               /* an executor was given it */
   bool resumed;             /* was begun more than once: its digest is the coordinator's to compute */
   uint32_t done;            /* cases whose outcomes stand */
-  mg_role role;             /* where case `done` goes on; the candidate: its baseline, its labels and their records are here already */
-  uint8_t baseline_outcome; /* role is the candidate: the baseline's outcome */
+  uint8_t half;             /* 1 + a role of case `done`: its outcome, its labels and its records are here already; the other role is to come. Else 0 */
+  uint8_t half_outcome;     /* of that role */
   uint64_t last_case;       /* the case that ran last, by the slot */
 
   uint8_t *outcomes; /* task.count bytes as in mg_result */
@@ -39,6 +39,7 @@ typedef struct mg_job {
   mg_label *labels;                   /* names likewise */
   size_t *label_at;
   size_t label_count, label_cap;
+  mg_case_values values;
   mg_buf text;
   mg_buf fault, refused;
   mg_digest digest;

@@ -153,7 +153,7 @@ static mg_job *take_chosen(mg_pool *p, bool (*wanted)(void *owner, void *task_ow
   p->waiting_count = 0;
   for (mg_job *next; all != NULL; all = next) {
     next = all->next;
-    bool halfway = all->done > 0 || all->role == MG_CANDIDATE;
+    bool halfway = all->done > 0 || all->half != 0;
     if (wanted == NULL ? halfway : !wanted(p->config.owner, all->owner, halfway)) {
       put_last(p, all);
     } else {

@@ -32,12 +32,12 @@ static mg_slice read_text(mg_reader *r) {
 }
 
 bool mg_record_next(mg_slice *rest, mg_record *out) {
-  static const size_t elements[] = {4, 10, 3, 3, 4, 4};
+  static const size_t elements[] = {4, 10, 3, 3, 4, 4, 5, 4};
   if (rest->len == 0) return false;
   mg_reader r = mg_reader_over(*rest);
   *out = (mg_record){0};
   size_t count = mg_read_array(&r, 3, 10, 1, "record");
-  out->kind = (mg_record_kind)mg_read_uint(&r, 0, MG_RECORD_DIGEST, "kind");
+  out->kind = (mg_record_kind)mg_read_uint(&r, 0, MG_RECORD_PLACE, "kind");
   out->index = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "index");
   if (mg_reader_ok(&r) && count != elements[out->kind]) mg_reader_fail(&r, "record", "as many elements as its kind has");
   switch (out->kind) {
@@ -61,6 +61,16 @@ bool mg_record_next(mg_slice *rest, mg_record *out) {
   case MG_RECORD_DIGEST:
     out->digest.low = mg_read_uint(&r, 0, UINT64_MAX, "digest");
     out->digest.high = mg_read_uint(&r, 0, UINT64_MAX, "digest");
+    break;
+  case MG_RECORD_VALUES:
+    out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
+    out->mask = mg_read_uint(&r, 0, UINT32_MAX, "keeps");
+    out->text = read_text(&r);
+    break;
+  case MG_RECORD_PLACE:
+    out->has_cluster = !mg_read_nil(&r);
+    if (out->has_cluster) out->cluster = mg_read_uint(&r, 0, UINT64_MAX, "cluster");
+    out->text = read_text(&r);
     break;
   }
   if (!mg_reader_ok(&r)) return false;

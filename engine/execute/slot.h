@@ -1,12 +1,13 @@
 /* slot.h - what an executor and its parent share in memory (a memfd mapped by both).
  *
  * The executor writes, the parent reads; the parent writes kill_seq alone, and puts done, index, case_number,
- * arena_used and baseline_done right just before each RUN. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
+ * arena_used and half_done right just before each RUN. Whatever stands below `done` and `arena_used` is complete, so that a crash or a
  * hang costs one case. Order of the executor's writes: arena bytes, arena_used, outcomes, done (release); the parent reads done first (acquire).
  *
  * Socket frames (both ways): u32 length (little endian, of what follows), u8 type, body.
  *   parent  -> executor  SETUP     MessagePack [script path, overrides as MessagePack bin or nil]
- *                        RUN       u32 resume_index, u8 resume_role, u8 baseline_outcome, u32 task count, then for each: u32 length, encoded mg_task
+ *                        RUN       u32 resume_index, u8 half, u8 its outcome, u32 task count, then for each: u32 length, encoded mg_task
+ *                                  (half: 0, or 1 + the role of case resume_index whose outcome stands)
  *   executor -> parent   READY     32 bytes fingerprint, u32 preflight cases done
  *                        FAULT     text: the script cannot be loaded or its checks are at fault; the executor then exits 4
  *                        REFUSED   text: nothing of this RUN can be run here (an implementation that the script does not declare); the executor waits on
@@ -41,7 +42,10 @@ typedef enum mg_phase {
  *   [2, index, name]                                                               a label
  *   [3, index, text]                                                               a fault of the checks; the run of tasks ends at index
  *   [4, index, baseline_ns, candidate_ns]                                          executor time since the last such record
- *   [5, index, low, high]                                                          digest of the whole task that ended with index; none where it was resumed */
+ *   [5, index, low, high]                                                          digest of the whole task that ended with index; none where it was resumed
+ *   [6, index, role, keeps, values]                                                what was measured of a role: doubles as they stand in memory (NAN: none),
+ *                                                                                  and a mask of those whose pairs are kept
+ *   [7, index, cluster or nil, group]                                              where the case belongs: hash of its cluster, name of its group ("": none) */
 typedef struct mg_slot {
   _Atomic uint64_t seq; /* rises at every change of phase */
   _Atomic uint32_t phase;
@@ -51,7 +55,7 @@ typedef struct mg_slot {
   _Atomic int32_t groups[MG_ROLES]; /* process groups of kept children, 0 where none: the parent kills them with the executor */
   _Atomic uint32_t done;            /* cases whose outcomes stand */
   _Atomic uint32_t arena_used;
-  _Atomic uint32_t baseline_done; /* 1: outcomes[0][index] of the running case stands, candidate still to come */
+  _Atomic uint32_t half_done; /* 1 + a role: outcomes[role][index] of the running case stands, the other is still to come */
   uint8_t outcomes[MG_ROLES][MG_SLOT_CASES];
   uint8_t arena[MG_SLOT_ARENA_BYTES];
 } mg_slot;

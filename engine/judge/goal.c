@@ -1,12 +1,14 @@
 #include "judge/goal.h"
 
 #include "judge/stats/anytime.h"
+#include "judge/stats/relative.h"
 #include "judge/stats/sampling.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NEVER_DECIDES UINT64_C(0)
@@ -33,7 +35,7 @@ const char *mg_verdict_name(mg_verdict v) {
 }
 
 const char *mg_difference_name(mg_difference_kind k) {
-  static const char *const names[MG_DIFFERENCE_KINDS] = {"tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes"};
+  static const char *const names[MG_DIFFERENCE_KINDS] = {"tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", "robust", "cluster-bootstrap"};
   return k >= 0 && k < MG_DIFFERENCE_KINDS ? names[k] : "unknown";
 }
 
@@ -104,8 +106,6 @@ __attribute__((format(printf, 2, 3))) static void add_reason(mg_judgement *j, co
 
 /* --- the goal --- */
 
-typedef enum mg_side { MG_RIGHT, MG_WRONG, MG_ACROSS } mg_side;
-
 static mg_side side_of(const mg_goal *g, mg_interval i) {
   double m = g->margin;
   switch (g->kind) {
@@ -160,6 +160,9 @@ typedef struct mg_sample {
   const mg_stop *stop;
   bool paired;
   mg_pairs pairs;     /* paired */
+  bool clustered;     /* paired: the interval shrinks with the root of n, whatever the clusters are */
+  double estimate;
+  mg_interval interval;
   uint64_t passes, n; /* not paired */
 } mg_sample;
 
@@ -169,6 +172,11 @@ static bool decided_at(const mg_sample *s, uint64_t n) {
     return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, 1 - s->goal->alpha)) != MG_ACROSS;
   }
   uint64_t now = mg_pairs_total(&s->pairs);
+  if (s->clustered) {
+    double shrink = sqrt((double)now / (double)n);
+    mg_interval i = {s->estimate - shrink * (s->estimate - s->interval.low), s->estimate + shrink * (s->interval.high - s->estimate)};
+    return side_of(s->goal, i) != MG_ACROSS;
+  }
   mg_pairs p = {.base_only = scaled(s->pairs.base_only, now, n), .cand_only = scaled(s->pairs.cand_only, now, n), .neither = scaled(s->pairs.neither, now, n)};
   uint64_t rest = p.base_only + p.cand_only + p.neither;
   p.both = rest < n ? n - rest : 0;
@@ -244,7 +252,7 @@ static mg_verdict judge_pairs(mg_judgement *j, const mg_tally *t, const mg_goal 
   } else {
     (void)snprintf(where, sizeof where, "%s the margin of %s", side == MG_RIGHT ? "lies above" : side == MG_WRONG ? "lies below" : "contains", at.text);
   }
-  mg_sample s = {.goal = g, .stop = f->stop, .paired = true, .pairs = t->pairs};
+  mg_sample s = {.goal = g, .stop = f->stop, .paired = true, .pairs = t->pairs, .clustered = f->clustered, .estimate = j->estimate, .interval = i};
   if (side == MG_ACROSS) say_what_would_decide(more, sizeof more, &s, n, "pairs");
   say_after(after, sizeof after, f);
   if (strcmp(j->method, "tango") != 0) (void)snprintf(method, sizeof method, " (%s)", j->method);
@@ -387,7 +395,27 @@ static bool say_invalid(mg_judgement *j, const mg_tally *t, const mg_facts *f, u
     add_reason(j, "%s of the cases that were run twice came out differently the second time", count_words(f->repeat_different).text);
   }
   if (counted == 0) add_reason(j, "no case counts, so there is nothing to judge");
+  if (f->clustered && counted > 0 && f->measures != NULL && f->measures->too_many_clusters)
+    add_reason(j, "there are more than %u clusters: nearly every case is one of its own, so leave cluster out", MG_MAX_CLUSTERS);
+  else if (f->clustered && counted > 0 && j->clusters < 2)
+    add_reason(j, "all cases are of one cluster, and one says nothing about how clusters differ");
   return j->reason_count > before;
+}
+
+/* Below 2 clusters, or beyond what is counted: [-1, 1], and say_invalid tells why. */
+static void difference_by_clusters(mg_judgement *j, const mg_goal *g, const mg_facts *f) {
+  size_t n = f->measures != NULL && !f->measures->too_many_clusters ? f->measures->cluster_count : 0;
+  mg_cluster *list = calloc(n + 1, sizeof *list);
+  mg_clustered c = {.interval = {-1, 1}, .design_effect = NAN};
+  mg_error ignored;
+  j->method = mg_difference_name(g->difference_by);
+  for (size_t i = 0; i < n && list != NULL; i++) list[i] = f->measures->clusters[i].counts;
+  bool known = list != NULL && n >= 2 &&
+               (g->difference_by == MG_BY_CLUSTERS ? mg_cluster_bootstrap(list, n, j->level, 0, f->seed, &c, &ignored) == MG_OK : mg_cluster_robust(list, n, j->level, &c));
+  free(list);
+  j->difference = known ? c.interval : (mg_interval){-1, 1};
+  j->design_effect = known ? c.design_effect : NAN;
+  j->clusters = n;
 }
 
 static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, const mg_facts *f, uint64_t passes, uint64_t n) {
@@ -403,6 +431,8 @@ static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, con
   j->rate[MG_BASELINE] = (double)baseline / (double)n;
   j->rate_interval[MG_BASELINE] = rate_by(baseline, n, g);
   j->has_difference = true;
+  j->risk_ratio = NAN;
+  j->risk_interval = (mg_interval){NAN, NAN};
   j->estimate = mg_pairs_delta(&t->pairs);
   j->level = 1 - (f->stop == NULL ? g->alpha : f->stop->plan.alpha);
   if (f->stopped) {
@@ -411,8 +441,12 @@ static void fill_rates(mg_judgement *j, const mg_tally *t, const mg_goal *g, con
   } else if (f->stop != NULL) { /* ended between looks: what holds at any moment */
     j->difference = mg_anytime(&t->pairs, j->level);
     j->method = "anytime";
+  } else if (f->clustered) {
+    difference_by_clusters(j, g, f);
   } else {
     j->difference = difference_by(&t->pairs, g, &j->method);
+    j->risk_ratio = j->rate[MG_CANDIDATE] / j->rate[MG_BASELINE];
+    j->risk_interval = mg_tang(&t->pairs, j->level);
   }
 }
 
@@ -422,7 +456,7 @@ static void fill_clauses(mg_judgement *j, const mg_tally *t, const mg_goal *g, c
   mg_error ignored;
   for (int i = 0; i < f->clause_count; i++) {
     const mg_clause_count *c = &t->clauses[i];
-    bool known = f->has_baseline && f->stop == NULL;
+    bool known = f->has_baseline && f->stop == NULL && !f->clustered;
     j->clause_p[i] = known ? mg_mcnemar_worse(c->candidate_only, c->baseline_only) : NAN;
     j->clause_adjusted[i] = NAN;
     if (known && strcmp(f->clauses[i].kind, "relation") == 0) p[n++] = j->clause_p[i];
@@ -435,6 +469,68 @@ static void fill_clauses(mg_judgement *j, const mg_tally *t, const mg_goal *g, c
   }
 }
 
+/* --- metrics --- */
+
+/* Fills views, fairness and alerts. */
+static void fill_measures(mg_judgement *j, const mg_goal *g, const mg_facts *f) {
+  static const mg_column empty;
+  double level = 1 - g->alpha;
+  for (int i = 0; i < f->view_count; i++) {
+    const mg_view *v = &f->views[i];
+    const mg_column *c = f->measures != NULL && v->column < f->measures->count ? &f->measures->columns[v->column] : &empty;
+    mg_error e;
+    if (mg_view_judge(v, c, f->has_baseline, level, f->seed, &j->views[i], &e) != MG_OK) j->views[i].holds = MG_ACROSS;
+    if (j->views[i].alert) mg_view_say(v, &j->views[i], level, false, j->alerts[j->alert_count++], sizeof j->alerts[0]);
+  }
+  mg_fairness_judge(f->measures, level, f->fairness_limit, &j->fairness);
+  if (!j->fairness.alert) return;
+  const mg_group *groups = f->measures->groups;
+  (void)snprintf(j->alerts[j->alert_count++], sizeof j->alerts[0],
+                 "fairness: candidate passes %s of group %.64s and %s of group %.64s; the %s interval of the widest gap, %s to %s, lies wholly beyond the limit of %s",
+                 percent_words(mg_group_rate(&groups[j->fairness.best]), 1, false).text, groups[j->fairness.best].name,
+                 percent_words(mg_group_rate(&groups[j->fairness.worst]), 1, false).text, groups[j->fairness.worst].name, short_percent(level, false).text,
+                 percent_words(j->fairness.interval.low, 1, false).text, percent_words(j->fairness.interval.high, 1, false).text,
+                 short_percent(f->fairness_limit, false).text);
+}
+
+static void swap_reasons(mg_judgement *j, int a, int b) {
+  char held[sizeof j->reasons[0]];
+  memcpy(held, j->reasons[a], sizeof held);
+  memcpy(j->reasons[a], j->reasons[b], sizeof held);
+  memcpy(j->reasons[b], held, sizeof held);
+}
+
+/* The goal and the endpoints together: all must hold for an adopt, one that does not is enough to reject. What decided comes first. */
+static mg_verdict judge_endpoints(mg_judgement *j, const mg_goal *g, const mg_facts *f, int first, mg_verdict by_goal) {
+  mg_verdict each[MG_MAX_COLUMNS + 1], all = by_goal;
+  char names[200] = "pass rate";
+  int n = 0;
+  each[n++] = by_goal;
+  for (int i = 0; i < f->view_count; i++) {
+    if (isnan(f->views[i].margin) || j->reason_count >= MG_MAX_REASONS) continue;
+    mg_verdict one = j->views[i].holds == MG_RIGHT ? MG_ADOPT : j->views[i].holds == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
+    mg_view_say(&f->views[i], &j->views[i], 1 - g->alpha, true, j->reasons[j->reason_count++], sizeof j->reasons[0]);
+    each[n++] = one;
+    all = all == MG_REJECT || one == MG_REJECT ? MG_REJECT : all == MG_INCONCLUSIVE || one == MG_INCONCLUSIVE ? MG_INCONCLUSIVE : MG_ADOPT;
+  }
+  if (n == 1) return by_goal;
+  int deciding = 0;
+  size_t used = 0;
+  for (int i = 0, view = -1; i < n; i++) {
+    while (i > 0 && isnan(f->views[++view].margin)) continue;
+    if (each[i] != all) continue;
+    const char *name = i == 0 ? "the pass rate" : f->views[view].name;
+    if (used < sizeof names - 80) used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", deciding > 0 ? ", " : "", name);
+    for (int k = i; k > deciding; k--) swap_reasons(j, first + k, first + k - 1);
+    deciding++;
+  }
+  add_reason(j, "an adopt needs the pass rate and %d endpoint%s together: %s %s", n - 1, n == 2 ? "" : "s", all == MG_ADOPT ? "all hold" : names,
+             all == MG_ADOPT ? "" : deciding == 1 ? "decides" : "decide");
+  char *last = j->reasons[j->reason_count - 1];
+  if (all == MG_ADOPT && last[strlen(last) - 1] == ' ') last[strlen(last) - 1] = '\0';
+  return all;
+}
+
 void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_facts *f) {
   memset(out, 0, sizeof *out);
   const uint64_t *o = t->outcomes[MG_CANDIDATE];
@@ -442,9 +538,11 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
   uint64_t passes = f->has_baseline ? t->pairs.both + t->pairs.cand_only : o[MG_PASS];
   fill_rates(out, t, g, f, passes, n);
   fill_clauses(out, t, g, f);
+  fill_measures(out, g, f);
   bool rejected = say_reproduced(out, t, f);
   bool invalid = say_invalid(out, t, f, n);
   mg_verdict by_goal = MG_INVALID;
+  int first = out->reason_count;
   if (n > 0) {
     bool paired = f->has_baseline && g->kind != MG_ABSOLUTE;
     mg_goal rate = *g;
@@ -455,7 +553,10 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
       by_goal = judge_discordant(out, t, f);
     else
       by_goal = judge_pairs(out, t, g, f);
+    by_goal = judge_endpoints(out, g, f, first, by_goal);
   }
+  if (f->clustered && out->clusters >= 2 && out->clusters < MG_CLUSTERS_FEW)
+    add_reason(out, "only %zu clusters: intervals from fewer than %d are rough", out->clusters, MG_CLUSTERS_FEW);
   say_cover(out, t, f, MG_COVER_OPEN);
   out->verdict = rejected ? MG_REJECT : invalid ? MG_INVALID : by_goal;
 }

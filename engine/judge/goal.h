@@ -3,6 +3,7 @@
 #define MG_JUDGE_GOAL_H
 
 #include "base/buf.h"
+#include "judge/metric.h"
 #include "judge/stats/multiple.h"
 #include "judge/stop.h"
 #include "judge/tally.h"
@@ -10,10 +11,11 @@
 typedef enum mg_goal_kind { MG_NONINFERIORITY = 0, MG_SUPERIORITY, MG_EQUIVALENCE, MG_ABSOLUTE } mg_goal_kind;
 
 /* How the interval is computed: of the difference over all planned pairs, of a pass rate. */
-typedef enum mg_difference_kind { MG_BY_TANGO = 0, MG_BY_NEWCOMBE, MG_BY_BOOTSTRAP, MG_BY_BCA, MG_BY_BAYES, MG_DIFFERENCE_KINDS } mg_difference_kind;
+typedef enum mg_difference_kind { MG_BY_TANGO = 0, MG_BY_NEWCOMBE, MG_BY_BOOTSTRAP, MG_BY_BCA, MG_BY_BAYES, MG_BY_ROBUST, MG_BY_CLUSTERS, MG_DIFFERENCE_KINDS } mg_difference_kind;
 typedef enum mg_rate_kind { MG_BY_WILSON = 0, MG_BY_CLOPPER_PEARSON, MG_RATE_KINDS } mg_rate_kind;
 
-/* "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes"; "wilson", "clopper-pearson". */
+/* "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", "robust", "cluster-bootstrap" (the last two where cases come in clusters); "wilson",
+ * "clopper-pearson". */
 const char *mg_difference_name(mg_difference_kind k);
 const char *mg_rate_name(mg_rate_kind k);
 
@@ -32,7 +34,8 @@ const char *mg_goal_name(mg_goal_kind k); /* "noninferiority", ... */
 typedef enum mg_verdict { MG_ADOPT = 0, MG_REJECT = 1, MG_INCONCLUSIVE = 2, MG_INVALID = 3 } mg_verdict;
 const char *mg_verdict_name(mg_verdict v);
 
-#define MG_MAX_REASONS 16
+#define MG_MAX_REASONS 48
+#define MG_MAX_ALERTS (MG_MAX_COLUMNS + 1)
 
 typedef struct mg_judgement {
   mg_verdict verdict;
@@ -49,6 +52,14 @@ typedef struct mg_judgement {
    * at most alpha). NAN where there is none: no baseline, early stopping; no correction, no relation. */
   double clause_p[MG_MAX_CLAUSES + 1], clause_adjusted[MG_MAX_CLAUSES + 1];
   bool regressed[MG_MAX_CLAUSES + 1];
+  mg_view_result views[MG_MAX_COLUMNS]; /* by the plan's views */
+  mg_fairness fairness;
+  char alerts[MG_MAX_ALERTS][512]; /* sentences; they change no verdict */
+  int alert_count;
+  size_t clusters; /* 0: the plan has none */
+  double design_effect;
+  double risk_ratio; /* of the pass rates, candidate to baseline, with Tang's interval; NAN under early stopping and for clusters */
+  mg_interval risk_interval;
 } mg_judgement;
 
 typedef struct mg_cover_want { /* a label and the share of the cases it must reach */
@@ -81,6 +92,12 @@ typedef struct mg_facts {
   bool stopped;                /* it did, after `looked` cases, with `answer`: what is unrun then is no fault */
   uint64_t looked;
   mg_stop_answer answer;
+  const mg_measures *measures; /* NULL: nothing was measured */
+  const mg_view *views;        /* view_count of them */
+  int view_count;
+  bool clustered;
+  double fairness_limit; /* NAN: none */
+  uint64_t seed;         /* of what is drawn to judge */
   const uint32_t *beyond; /* for each clause: reproduced violations of cases from `looked` on, which are in no count; NULL: none */
 } mg_facts;
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/timing.h"
+#include "judge/measures.h"
 #include "judge/tally.h"
 #include <stddef.h>
 
@@ -55,6 +56,7 @@ typedef struct mg_run_state { /* valid until the loop runs on */
   double cases_per_second; /* over the last seconds */
   const mg_tally *tally;
   mg_digest digest;
+  const mg_measures *measures; /* NULL: nothing was measured */
   const mg_stored_violation *violations; /* by clause, candidate first, then case: the lowest violation_cap cases of each, those not shared first */
   size_t violation_count;
   uint64_t repeated_cases;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "judge/stats/sampling.h"
 #include "observe/json_text.h"
+#include "observe/report_measures.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -274,6 +275,7 @@ static json_t *report_of(const mg_report *r) {
   json_object_set_new(j, "repeat_check", repeats_of(s));
   json_object_set_new(j, "flaky", flaky_of(r));
   json_object_set_new(j, "labels", labels_of(s));
+  mg_report_measures(j, r);
   json_object_set_new(j, "notes", texts(s->notes, s->note_count));
   json_object_set_new(limits, "case_timeout_ms", json_integer(p->case_timeout_ms));
   json_object_set_new(limits, "memory_mb", json_integer(p->memory_mb));

@@ -45,6 +45,21 @@ static void read_clause(lua_State *L, mg_clause *clause, mg_check *check) {
   }
 }
 
+static void read_metrics(lua_State *L, mg_checks *c) {
+  if (lua_getfield(L, -1, "metrics") == LUA_TTABLE) {
+    lua_Integer n = luaL_len(L, -1);
+    for (lua_Integer i = 1; i <= n && i <= MG_MAX_METRICS; i++) {
+      lua_geti(L, -1, i);
+      c->metrics[i - 1] = (mg_metric_check){function_ref(L, "value"), strcmp(text_field(L, "kind"), "mean") != 0};
+      lua_pop(L, 1);
+      c->metric_count = (int)i;
+    }
+  }
+  lua_pop(L, 1);
+  c->cluster = function_ref(L, "cluster");
+  c->group = function_ref(L, "group");
+}
+
 static void unhex(const char *hex, uint8_t *out, size_t len) {
   for (size_t i = 0; i < len; i++) {
     char two[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
@@ -87,6 +102,7 @@ static int load(lua_State *L) {
     c->count = (int)i + 1;
   }
   lua_pop(L, 1);
+  read_metrics(L, c);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "mguard.fingerprint");
   lua_call(L, 1, 1);
@@ -108,7 +124,7 @@ mg_err mg_checks_load(mg_checks *c, mg_script *s, const char *path, mg_slice ove
   c->script = s;
   c->count = 1;
   c->clauses[0] = (mg_clause){"completes", "implicit", MG_MODE_HARD};
-  c->generate = c->equal = c->spec = LUA_NOREF;
+  c->generate = c->equal = c->spec = c->cluster = c->group = LUA_NOREF;
   mg_tape tape = {0};
   if (overrides.len > 0) {
     mg_err err = mg_tape_unpack(&tape, overrides, false, e);

@@ -19,6 +19,13 @@ typedef struct mg_check {
   int given;
 } mg_check;
 
+#define MG_MAX_METRICS 16
+
+typedef struct mg_metric_check {
+  int value;  /* reference of the function */
+  bool keeps; /* pairs of it are kept */
+} mg_metric_check;
+
 typedef struct mg_checks {
   mg_script *script;
   int spec;     /* reference of the spec */
@@ -29,6 +36,9 @@ typedef struct mg_checks {
   mg_clause clauses[MG_MAX_CLAUSES + 1]; /* 0 is completes; texts belong to the state */
   mg_check checks[MG_MAX_CLAUSES + 1];   /* by the same number; 0 is empty */
   int count;                             /* with completes */
+  mg_metric_check metrics[MG_MAX_METRICS];
+  int metric_count;
+  int cluster, group; /* LUA_NOREF: none */
   bool has_setup, has_teardown;
   uint8_t fingerprint[32];
   const char *parts; /* what it is made of: label, tab, hash, a line each */

@@ -5,6 +5,7 @@
 #include "script/value.h"
 #include <lauxlib.h>
 #include <lua.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,33 @@ static void read_stop(lua_State *L, mg_stop_plan *s) {
     s->theta0 = 0.5;
     s->theta1 = number(L, "odds", 0.75);
     s->beta = number(L, "beta", 0.2);
+  }
+  lua_pop(L, 1);
+}
+
+static void read_measures(lua_State *L, mg_plan *p) {
+  p->measure = (uint8_t)integer(L, "measure", 0);
+  p->columns = (int)integer(L, "columns", 0);
+  p->fairness_limit = number(L, "fairness", NAN);
+  p->clustered = lua_getfield(L, -1, "cluster") == LUA_TFUNCTION;
+  p->grouped = lua_getfield(L, -2, "group") == LUA_TFUNCTION;
+  lua_pop(L, 2);
+  if (lua_getfield(L, -1, "views") == LUA_TTABLE) {
+    lua_Integer n = luaL_len(L, -1);
+    for (lua_Integer i = 1; i <= n && i <= MG_MAX_COLUMNS; i++) {
+      lua_geti(L, -1, i);
+      const char *kind = text(L, "kind"), *better = text(L, "better");
+      p->views[p->view_count++] = (mg_view){.name = text(L, "name"),
+                                            .column = (int)integer(L, "column", 0),
+                                            .kind = kind != NULL && strcmp(kind, "ratio") == 0      ? MG_VIEW_RATIO
+                                                    : kind != NULL && strcmp(kind, "quantile") == 0 ? MG_VIEW_QUANTILE
+                                                                                                    : MG_VIEW_MEAN,
+                                            .quantile = number(L, "quantile", NAN),
+                                            .higher = better != NULL && strcmp(better, "higher") == 0,
+                                            .margin = number(L, "margin", NAN),
+                                            .limit = number(L, "limit", NAN)};
+      lua_pop(L, 1);
+    }
   }
   lua_pop(L, 1);
 }
@@ -199,6 +227,7 @@ static int read_spec(lua_State *L) {
   p->correction = (mg_correction)place_of(correction, correction_name, MG_BY + 1);
   p->goal.rate_by = (mg_rate_kind)place_of(text(L, "rate_interval"), rate_name, MG_RATE_KINDS);
   read_stop(L, &p->stop.plan);
+  read_measures(L, p);
   read_cover(L, p);
   return 0;
 }

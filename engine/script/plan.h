@@ -42,6 +42,12 @@ typedef struct mg_plan {
   int cover_count;
   uint32_t flaky_reruns; /* 0: no sample is run again but the one of every run */
   double flaky_sample, flaky_limit;
+  uint8_t measure;       /* MG_MEASURE_* of each task */
+  int columns;           /* of a result's measures */
+  mg_view views[MG_MAX_COLUMNS];
+  int view_count;
+  bool clustered, grouped;
+  double fairness_limit; /* NAN: none */
   bool corrects; /* the relations' p values, by `correction` */
   mg_correction correction;
   mg_stop stop; /* plan.kind MG_STOP_FIXED (zeroed): at the end alone */

@@ -20,6 +20,8 @@ mg_script *mg_script_of(lua_State *L) {
 lua_State *mg_script_lua(mg_script *s) { return s->L; }
 void mg_script_limit(mg_script *s, size_t memory_bytes) { s->memory.limit = memory_bytes; }
 
+size_t mg_script_used(const mg_script *s) { return s->memory.used; }
+
 bool mg_script_has_room(const mg_script *s, size_t bytes) {
   return s->memory.limit == 0 || (s->memory.used < s->memory.limit && s->memory.limit - s->memory.used > bytes);
 }

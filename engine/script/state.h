@@ -20,6 +20,7 @@ void mg_script_free(mg_script *s);
 struct lua_State *mg_script_lua(mg_script *s);
 mg_script *mg_script_of(struct lua_State *L);
 void mg_script_limit(mg_script *s, size_t memory_bytes);
+size_t mg_script_used(const mg_script *s); /* bytes of its heap now */
 /* Whether bytes more can surely be had below the limit. */
 bool mg_script_has_room(const mg_script *s, size_t bytes);
 

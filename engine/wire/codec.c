@@ -27,14 +27,26 @@ void mg_wire_bool(msgpack_packer *p, bool truth) {
   else msgpack_pack_false(p);
 }
 
-mg_err mg_wire_open(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, const char *what, mg_error *e) {
+static mg_err open_within(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t least, size_t most, size_t *fields, const char *what, mg_error *e) {
   *r = mg_reader_over(bytes);
   uint64_t version = mg_read_uint(r, 1, 127, "version");
   if (version > MG_WIRE_VERSION) {
     return mg_fail(e, MG_UNSUPPORTED, "%s message has version %d, this mguard reads version %d: upgrade it", what,
                    (int)version, MG_WIRE_VERSION);
   }
-  (void)mg_read_array(r, fields, fields, 1, "fields");
+  *fields = mg_read_array(r, least, most, 1, "fields");
   (void)mg_read_uint(r, type, type, "type");
   return MG_OK;
+}
+
+mg_err mg_wire_open(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, const char *what, mg_error *e) {
+  size_t there;
+  return open_within(r, bytes, type, fields, fields, &there, what, e);
+}
+
+mg_err mg_wire_open_more(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, bool *more, const char *what, mg_error *e) {
+  size_t there = 0;
+  mg_err err = open_within(r, bytes, type, fields, fields + 1, &there, what, e);
+  *more = there > fields;
+  return err;
 }

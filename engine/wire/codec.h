@@ -20,5 +20,7 @@ void mg_wire_bool(msgpack_packer *p, bool truth);
 /* *r then stands at the first field after the type. MG_UNSUPPORTED for a newer version; all else is told by
  * mg_reader_end. */
 mg_err mg_wire_open(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, const char *what, mg_error *e);
+/* The same for a message whose last field may be absent: *more says whether it is there. */
+mg_err mg_wire_open_more(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, bool *more, const char *what, mg_error *e);
 
 #endif

@@ -7,7 +7,7 @@
 enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 5 };
 
 void mg_task_encode(mg_buf *out, const mg_task *t) {
-  msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS);
+  msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS + (t->measure != 0));
   mg_wire_text(&p, t->run);
   msgpack_pack_uint32(&p, t->epoch);
   mg_wire_text(&p, t->id);
@@ -25,6 +25,7 @@ void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_pack_uint32(&p, t->memory_mb);
   msgpack_pack_uint32(&p, t->violation_cap);
   mg_wire_bytes(&p, t->trace, sizeof t->trace);
+  if (t->measure != 0) msgpack_pack_uint8(&p, t->measure);
 }
 
 /* The envelope of the payload: count pairs of case number and nil or bin. What the bins hold is the executor's to
@@ -43,7 +44,8 @@ static void check_payload(mg_reader *outer, mg_slice payload, uint32_t count) {
 mg_err mg_task_decode(mg_task *t, mg_slice bytes, mg_error *e) {
   mg_reader r;
   memset(t, 0, sizeof *t);
-  mg_err err = mg_wire_open(&r, bytes, MG_WIRE_TASK, TASK_FIELDS, "task", e);
+  bool measure;
+  mg_err err = mg_wire_open_more(&r, bytes, MG_WIRE_TASK, TASK_FIELDS, &measure, "task", e);
   if (err != MG_OK) return err;
   mg_read_text(&r, t->run, sizeof t->run, MG_READ_IDENT, "run");
   t->epoch = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "epoch");
@@ -62,6 +64,7 @@ mg_err mg_task_decode(mg_task *t, mg_slice bytes, mg_error *e) {
   t->memory_mb = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "memory_mb");
   t->violation_cap = (uint32_t)mg_read_uint(&r, 0, UINT32_MAX, "violation_cap");
   mg_read_bytes(&r, t->trace, sizeof t->trace, "trace");
+  if (measure) t->measure = (uint8_t)mg_read_uint(&r, 1, MG_MEASURE_ALL, "measure");
   if (mg_reader_ok(&r) && t->payload.len > 0) check_payload(&r, t->payload, t->count);
   return mg_reader_end(&r, "task", e);
 }

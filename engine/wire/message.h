@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "judge/measures.h"
 #include "judge/outcome.h"
 #include <stdbool.h>
 
@@ -31,6 +32,9 @@ typedef enum mg_care {
   MG_CARE_ALONE = 2 /* and no other task runs in its worker meanwhile: its next loss gives it up, and must be its own doing */
 } mg_care;
 
+/* Bits of mg_task.measure, the order of their columns. */
+enum { MG_MEASURE_LATENCY = 1, MG_MEASURE_CPU = 2, MG_MEASURE_MEMORY = 4, MG_MEASURE_ALL = 7 };
+
 typedef struct mg_task {
   char run[MG_RUN_MAX + 1];
   uint32_t epoch; /* of the coordinator: rises with each resume */
@@ -49,6 +53,7 @@ typedef struct mg_task {
   uint32_t case_timeout_ms, memory_mb; /* 0: the worker's default */
   uint32_t violation_cap;
   uint8_t trace[16];
+  uint8_t measure; /* MG_MEASURE_*: what is measured of each call besides the checks' own metrics; not sent where 0 */
 } mg_task;
 
 void mg_task_encode(mg_buf *out, const mg_task *t);
@@ -97,6 +102,7 @@ typedef struct mg_result {
   mg_slice fault;                 /* not empty: the checks are at fault (generator or transform raised or hung), with file:line */
   mg_slice refused;               /* not empty: this worker cannot run the task (other files, implementation unknown), count = 0 */
   uint8_t worker_fingerprint[32]; /* with refused */
+  mg_measures *measures;          /* NULL: nothing was measured, and nothing is sent. Owned where it was decoded, else borrowed */
 } mg_result;
 
 void mg_result_encode(mg_buf *out, const mg_result *r);

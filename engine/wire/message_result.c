@@ -1,4 +1,4 @@
-#include "wire/codec.h"
+#include "wire/message_measures.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void pack_outcomes(msgpack_packer *p, const uint8_t *outcomes, uint32_t c
 }
 
 void mg_result_encode(mg_buf *out, const mg_result *r) {
-  msgpack_packer p = mg_wire_begin(out, MG_WIRE_RESULT, RESULT_FIELDS);
+  msgpack_packer p = mg_wire_begin(out, MG_WIRE_RESULT, RESULT_FIELDS + (r->measures != NULL));
   mg_wire_text(&p, r->run);
   msgpack_pack_uint32(&p, r->epoch);
   mg_wire_text(&p, r->id);
@@ -69,6 +69,7 @@ void mg_result_encode(mg_buf *out, const mg_result *r) {
   mg_wire_bytes(&p, r->fault.data, r->fault.len);
   mg_wire_bytes(&p, r->refused.data, r->refused.len);
   mg_wire_bytes(&p, r->worker_fingerprint, sizeof r->worker_fingerprint);
+  if (r->measures != NULL) mg_wire_measures(&p, r->measures);
 }
 
 static bool outcome_ok(unsigned nibble) {
@@ -153,7 +154,8 @@ static mg_err read_labels(mg_reader *in, mg_result *r, mg_error *e) {
 mg_err mg_result_decode(mg_result *r, mg_slice bytes, mg_error *e) {
   mg_reader in;
   memset(r, 0, sizeof *r);
-  mg_err err = mg_wire_open(&in, bytes, MG_WIRE_RESULT, RESULT_FIELDS, "result", e);
+  bool measures;
+  mg_err err = mg_wire_open_more(&in, bytes, MG_WIRE_RESULT, RESULT_FIELDS, &measures, "result", e);
   if (err != MG_OK) return err;
   mg_read_text(&in, r->run, sizeof r->run, MG_READ_IDENT, "run");
   r->epoch = (uint32_t)mg_read_uint(&in, 0, UINT32_MAX, "epoch");
@@ -178,6 +180,7 @@ mg_err mg_result_decode(mg_result *r, mg_slice bytes, mg_error *e) {
   r->refused = mg_read_bin(&in, "refused");
   mg_read_bytes(&in, r->worker_fingerprint, sizeof r->worker_fingerprint, "worker_fingerprint");
   if (r->refused.len > 0 && r->count > 0) mg_reader_fail(&in, "refused", "no cases beside a refusal");
+  if (measures && mg_reader_ok(&in) && (err = mg_read_measures(&in, &r->measures, r->count, e)) != MG_OK) return err;
   return mg_reader_end(&in, "result", e);
 }
 
@@ -186,6 +189,8 @@ void mg_result_fini(mg_result *r) {
   free(r->failed);
   free(r->violations);
   free(r->labels);
+  mg_measures_free(r->measures);
+  r->measures = NULL;
   r->outcomes = NULL;
   r->failed = NULL;
   r->violations = NULL;

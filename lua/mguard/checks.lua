@@ -2,6 +2,7 @@
 local clause = require "mguard.clause"
 local core = require "mguard.core"
 local implementation = require "mguard.implementation"
+local measure = require "mguard.measure"
 local path = require "mguard.path"
 local rule = require "mguard.rule"
 local where = require "mguard.where"
@@ -14,6 +15,9 @@ local RULES <const> = {
   { key = "generate", kind = "function", says = "a function (g) that gives the arguments of a case" },
   { key = "properties", kind = "table", says = "a list of mg.property { ... }" },
   { key = "relations", kind = "table", says = "a list of mg.relation { ... }" },
+  { key = "metrics", kind = "table", says = "a list of mg.metric { ... }" },
+  { key = "cluster", kind = "function", says = "a function of the arguments that names the case's cluster" },
+  { key = "group", kind = "function", says = "a function of the arguments that names the case's group" },
   { key = "equal", kind = "function", says = "a function (a, b), for example mg.equal.deep" },
   { key = "implementations", kind = "table", says = "a table of names and implementations" },
   { key = "setup", kind = "function" },
@@ -27,6 +31,9 @@ local RULES <const> = {
 ---@field generate? fun(g: mguard.Generator): ...   arguments of a case; not needed where cases come from a file
 ---@field properties? table[]
 ---@field relations? table[]
+---@field metrics? table[]
+---@field cluster? fun(...): string|number|nil      cases of one cluster are alike; then clusters are counted, not cases
+---@field group? fun(...): string|number|nil        groups are reported apart, and compared by monitors.fairness
 ---@field equal? fun(a: any, b: any): boolean       used by relations and reports; default mg.equal.deep
 ---@field implementations? table<string, any>
 ---@field setup? fun()     runs once in each executor before the first case
@@ -60,6 +67,9 @@ function checks.new(given)
     name = c.name,
     generate = c.generate,
     clauses = clauses,
+    metrics = measure.collect(c.metrics, at),
+    cluster = c.cluster,
+    group = c.group,
     equal = c.equal or core.equal,
     implementations = implementation.collect(c.implementations, at),
     setup = c.setup,

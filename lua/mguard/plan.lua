@@ -3,6 +3,7 @@ local checks = require "mguard.checks"
 local config = require "mguard.config"
 local goal = require "mguard.goal"
 local implementation = require "mguard.implementation"
+local measure = require "mguard.measure"
 local path = require "mguard.path"
 local rule = require "mguard.rule"
 local stop = require "mguard.stop"
@@ -22,7 +23,7 @@ plan.WORKERS = { key = "workers", kind = "integer", min = 1, max = 1024 }
 plan.TIMEOUT = { key = "case_timeout_ms", kind = "integer", min = 1, max = 86400000, default = 2000 }
 plan.MEMORY = { key = "memory_mb", kind = "integer", min = 8, max = 1048576, default = 512 }
 plan.VIOLATION_CAP = { key = "violation_cap", kind = "integer", min = 1, max = 1000, default = 5 }
-plan.INTERVALS = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes" }
+plan.INTERVALS = { "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", "robust", "cluster-bootstrap" }
 plan.FAIL_FAST = { key = "fail_fast", kind = "boolean", default = false }
 plan.REPORT = { key = "json", kind = "string", says = "a file name" }
 
@@ -53,6 +54,12 @@ local RULES <const> = {
   { key = "interval", kind = "enum", values = plan.INTERVALS },
   { key = "rate_interval", kind = "enum", values = { "wilson", "clopper-pearson" }, default = "wilson" },
   { key = "correction", kind = "enum", values = { "holm", "hochberg", "bh", "by" } },
+  { key = "metrics", kind = "table", says = "a list of mg.metric { ... }" },
+  { key = "cluster", kind = "function", says = "a function of the arguments that names the case's cluster" },
+  { key = "group", kind = "function", says = "a function of the arguments that names the case's group" },
+  { key = "measure", kind = "strings", says = 'a list of "latency", "latency_p95" (or another percentile), "cpu", "memory"' },
+  { key = "endpoints", kind = "table", says = "a table of metrics and how much worse each may be" },
+  { key = "monitors", kind = "table", says = "a table of metrics, or fairness, and the limit of each" },
   { key = "limits", kind = "table", default = {} },
   { key = "max_discard", kind = "number", min = 0, max = 1, default = 0.5 },
   { key = "cover", kind = "table" },
@@ -87,6 +94,12 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field interval? string          how the interval of the difference is computed; default "tango"
 ---@field rate_interval? string     that of a pass rate; default "wilson"
 ---@field correction? string        over the relations' p values: "holm", "hochberg", "bh", "by"; default none
+---@field metrics? table[]          besides those of the checks
+---@field cluster? fun(...): string|number|nil  over that of the checks
+---@field group? fun(...): string|number|nil    over that of the checks
+---@field measure? string[]         what to measure of each call: "latency", "latency_p95", "cpu", "memory"
+---@field endpoints? table<string, number>  metric and how much worse the candidate may be in it; all must hold for an adopt
+---@field monitors? table<string, number>   metric (or fairness) and the limit beyond which the report gives an alert
 ---@field limits? {case_timeout_ms?: integer, memory_mb?: integer}  default 2000 and 512
 ---@field max_discard? number        share of discarded cases above which the run is invalid; default 0.5
 ---@field cover? table<string, number>  label and the share of the cases it must reach
@@ -178,6 +191,12 @@ function plan.new(given)
     interval = p.interval,
     rate_interval = p.rate_interval,
     correction = p.correction,
+    metrics = measure.collect(p.metrics, at),
+    cluster = p.cluster,
+    group = p.group,
+    measure = p.measure,
+    endpoints = p.endpoints,
+    monitors = p.monitors,
     max_discard = p.max_discard,
     cover = cover_of(p.cover, at),
     flaky = p.flaky and rule.fields(p.flaky, FLAKY_RULES, at, "flaky", "flaky."),

@@ -3,6 +3,7 @@
 local checks = require "mguard.checks"
 local config = require "mguard.config"
 local evaluation = require "mguard.evaluation"
+local measure = require "mguard.measure"
 local path = require "mguard.path"
 local plan = require "mguard.plan"
 local rule = require "mguard.rule"
@@ -183,7 +184,8 @@ function script.normalise(value, name, overrides)
   end
   local sources = { c.source or (c.where:gsub(":%d+$", "")) } -- what a worker must have alike; a plan only where it holds code of its own
   local function inline(role) return value[role] ~= nil and type(value[role]) ~= "string" end
-  if is_plan and (next(value.implementations) or inline "candidate" or inline "baseline") then sources[2] = name end
+  local code = is_plan and (next(value.implementations) or next(value.metrics) or value.cluster or value.group)
+  if code or (is_plan and (inline "candidate" or inline "baseline")) then sources[2] = name end
   local spec = {
     kind = value.kind,
     sources = sources,
@@ -192,6 +194,9 @@ function script.normalise(value, name, overrides)
     dir = dir,
     generate = c.generate,
     clauses = c.clauses,
+    metrics = c.metrics,
+    cluster = c.cluster,
+    group = c.group,
     equal = c.equal,
     implementations = implementations,
     setup = c.setup,
@@ -232,6 +237,7 @@ function script.normalise(value, name, overrides)
   spec.interval = over.interval or value.interval
   spec.rate_interval = value.rate_interval
   spec.correction = value.correction
+  measure.plan(spec, value, over)
   spec.max_discard = value.max_discard
   spec.cover = value.cover
   spec.flaky = value.flaky

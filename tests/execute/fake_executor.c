@@ -225,13 +225,13 @@ static void run(const uint8_t *body, size_t len) {
         slot->outcomes[MG_BASELINE][index] = baseline_outcome;
       } else {
         run_role(&t, number, index, MG_BASELINE);
-        atomic_store(&slot->baseline_done, 1);
+        atomic_store(&slot->half_done, 1);
       }
       run_role(&t, number, index, MG_CANDIDATE);
       put_record(4, index, "%d%d", 3, 5);
       sum += number;
       atomic_store_explicit(&slot->done, index + 1, memory_order_release);
-      atomic_store(&slot->baseline_done, 0);
+      atomic_store(&slot->half_done, 0);
     }
     if (whole) put_record(5, index - 1, "%u%d", (unsigned)sum, 0);
   }

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 simulate_decisions simulate_stop(uint32_t cell, uint64_t replicates, const mg_stop_plan *plan, double p_b, double p_c) {
   simulate_decisions d = {0, 0, 0};
@@ -145,11 +146,22 @@ static void decision_table(FILE *out, uint64_t replicates) {
   }
 }
 
-void simulate_table(FILE *out, uint64_t replicates) {
-  fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
-          (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
-  paired_table(out, replicates);
-  unpaired_table(out, replicates);
-  clustered_table(out, replicates / 10);
-  decision_table(out, replicates);
+bool simulate_table(FILE *out, uint64_t replicates, const char *part) {
+  static const struct {
+    const char *name;
+    void (*print)(FILE *out, uint64_t replicates);
+    uint64_t divided; /* costly rows get fewer replicates */
+  } parts[] = {{"paired", paired_table, 1}, {"unpaired", unpaired_table, 1}, {"clusters", clustered_table, 10}, {"decisions", decision_table, 1}};
+  bool found = false;
+  if (strcmp(part, "seed") == 0) {
+    fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
+            (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
+    return true;
+  }
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    if (strcmp(part, parts[i].name) != 0) continue;
+    parts[i].print(out, replicates / parts[i].divided);
+    found = true;
+  }
+  return found;
 }

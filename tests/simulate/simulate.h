@@ -1,6 +1,7 @@
 /* simulate.h - do the intervals cover, and do the verdicts err as rarely as they say? By trying it out.
  *
- * simulate_test runs a small grid and judges it; `simulate_test --table` prints the grid of docs/concepts/statistics.md.
+ * simulate_test runs a small grid and judges it; `simulate_test --table PART [REPLICATES]` prints a part of the grid of
+ * docs/concepts/statistics.md, which `make simulate` writes anew.
  * Every number comes from a seed: replicate r of cell k draws from Philox stream k, case r of SIMULATE_SEED, so any cell
  * can be repeated alone. Single-threaded. */
 #ifndef MG_TESTS_SIMULATE_H
@@ -38,6 +39,7 @@ typedef struct simulate_decisions {
 } simulate_decisions;
 simulate_decisions simulate_stop(uint32_t cell, uint64_t replicates, const mg_stop_plan *plan, double p_b, double p_c);
 
-void simulate_table(FILE *out, uint64_t replicates);
+/* part: "seed" (the line above the tables), "paired", "unpaired", "clusters", "decisions". false: there is no such part. */
+bool simulate_table(FILE *out, uint64_t replicates, const char *part);
 
 #endif

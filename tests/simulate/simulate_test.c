@@ -130,10 +130,9 @@ static void sprt_errors(void **state) {
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1 && strcmp(argv[1], "--table") == 0) {
-    unsigned long long replicates = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000;
-    simulate_table(stdout, replicates < 100 ? 100 : replicates);
-    return 0;
+  if (argc > 2 && strcmp(argv[1], "--table") == 0) {
+    unsigned long long replicates = argc > 3 ? strtoull(argv[3], NULL, 10) : 20000;
+    return simulate_table(stdout, replicates < 100 ? 100 : replicates, argv[2]) ? 0 : 1;
   }
   print_message("seed %u\n", SIMULATE_SEED);
   const struct CMUnitTest tests[] = {

@@ -119,6 +119,16 @@ static void fields_keep_their_places(void **state) {
     assert_same_slice(r2.labels[i].name, r.labels[i].name);
     SAME(r, r2, labels[i].count);
   }
+  SAME(r, r2, measures->count), SAME(r, r2, measures->group_count), SAME(r, r2, measures->cluster_count), SAME(r, r2, measures->ungrouped);
+  for (int i = 0; i < r.measures->count; i++) {
+    SAME(r, r2, measures->columns[i].n), SAME(r, r2, measures->columns[i].missing), SAME(r, r2, measures->columns[i].kept_count);
+    assert_true(mg_sum_value(&r.measures->columns[i].squares) == mg_sum_value(&r2.measures->columns[i].squares));
+    assert_true(mg_sum_value(&r.measures->columns[i].difference) == mg_sum_value(&r2.measures->columns[i].difference));
+    assert_true(mg_sketch_quantile(&r.measures->columns[i].sketch[0], .5) == mg_sketch_quantile(&r2.measures->columns[i].sketch[0], .5));
+  }
+  assert_memory_equal(r2.measures->columns[1].kept, r.measures->columns[1].kept, 4 * sizeof(mg_kept_pair));
+  assert_memory_equal(r2.measures->groups, r.measures->groups, 2 * sizeof(mg_group));
+  assert_memory_equal(r2.measures->clusters, r.measures->clusters, 2 * sizeof(mg_cluster_count));
   assert_same_slice(r2.fault, r.fault);
   assert_int_equal(r2.refused.len, 0);
   mg_result_fini(&r2);
@@ -345,6 +355,16 @@ static void results_are_checked(void **state) {
   assert_int_equal(RESULT_WITH(violations[0].clause = 64), MG_ARG);
   assert_int_equal(RESULT_WITH(r.refused = mg_slice_of("no")), MG_ARG); /* a refusal brings no cases */
   assert_int_equal(RESULT_WITH(r.attempt = 0), MG_ARG);
+  mg_measures *m = r.measures; /* the sample's own: what is changed is put back */
+  assert_int_equal(RESULT_WITH(m->columns[0].n = 7), MG_ARG);                  /* of six cases */
+  assert_int_equal(RESULT_WITH((m->columns[0].n = 4, m->columns[0].missing = 3)), MG_ARG);
+  assert_int_equal(RESULT_WITH((m->columns[0].missing = 2, m->columns[1].kept[1].at = 6)), MG_ARG);
+  assert_int_equal(RESULT_WITH((m->columns[1].kept[1].at = 1, m->columns[1].kept[0].candidate = 1e200)), MG_ARG);
+  assert_int_equal(RESULT_WITH((m->columns[1].kept[0].candidate = 3, m->columns[0].sketch[0].least = 1e200)), MG_ARG);
+  assert_int_equal(RESULT_WITH((m->columns[0].sketch[0].least = -1.5, m->clusters[0].counts.cand_only = 3)), MG_ARG);
+  assert_int_equal(RESULT_WITH((m->clusters[0].counts.cand_only = 0, m->groups[1].name[0] = 'a')), MG_ARG);
+  assert_int_equal(RESULT_WITH(m->groups[1].name[0] = 'e'), MG_OK);
+  assert_int_equal(RESULT_WITH(r.measures = NULL), MG_OK);
 #undef RESULT_WITH
 }
 

@@ -21,6 +21,7 @@ mg_task mg_sample_task(void) {
                .case_timeout_ms = 2000,
                .memory_mb = 512,
                .violation_cap = 10};
+  t.measure = MG_MEASURE_LATENCY | MG_MEASURE_MEMORY;
   fill(t.fingerprint, sizeof t.fingerprint, 200);
   fill(t.trace, sizeof t.trace, 9);
   return t;
@@ -34,6 +35,24 @@ mg_task mg_sample_payload_task(void) {
   t.baseline[0] = '\0';
   t.payload = (mg_slice){payload, sizeof payload};
   return t;
+}
+
+/* Two columns, one of which keeps its pairs; groups and clusters. Made once. */
+static mg_measures *sample_measures(void) {
+  static mg_measures *m;
+  if (m != NULL || mg_measures_new(&m, 2, NULL) != MG_OK) return m;
+  static const double baseline[] = {-1.5, 0, 2.25, 1e9}, candidate[] = {3, -1e-9, 2.25, 7};
+  m->columns[1].keeps = true;
+  for (uint64_t i = 0; i < 4; i++) {
+    for (int k = 0; k < 2; k++) (void)mg_column_add(&m->columns[k], true, baseline[i], candidate[i], i, NULL);
+  }
+  m->columns[0].missing = 2;
+  (void)mg_measures_group(m, "de", &(mg_pairs){1, 0, 2, 0}, NULL);
+  (void)mg_measures_group(m, "en", &(mg_pairs){0, 1, 0, 2}, NULL);
+  m->ungrouped = 1;
+  (void)mg_measures_cluster(m, 5, &(mg_cluster){1, 0, 3}, NULL);
+  (void)mg_measures_cluster(m, UINT64_MAX, &(mg_cluster){0, 2, 3}, NULL);
+  return m;
 }
 
 mg_result mg_sample_result(void) {
@@ -64,7 +83,8 @@ mg_result mg_sample_result(void) {
                  .digest = {0x0123456789abcdef, 0xfedcba9876543210},
                  .busy_ns = 123456789,
                  .role_ns = {5, 6000000000},
-                 .fault = mg_slice_of("checks.lua:12: no")};
+                 .fault = mg_slice_of("checks.lua:12: no"),
+                 .measures = sample_measures()};
   return r;
 }
 

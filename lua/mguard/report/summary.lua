@@ -91,6 +91,8 @@ local function list(title, items, width, out, code, paint)
   end
 end
 
+local function short(x) return present(x) and ("%.4g"):format(x) or "-" end
+
 local function rates(report, out)
   out("")
   for _, role in ipairs { "baseline", "candidate" } do
@@ -104,6 +106,8 @@ local function rates(report, out)
     out(("  difference %-10s %7s pp   [%s, %s] at %g %%, %s"):format("", signed(d.estimate), signed(d.low), signed(d.high),
       d.level * 100, tostring(d.method)))
   end
+  local c = report.clusters
+  if present(c) then out(("  clusters   %s, design effect %s"):format(grouped(c.count), short(c.design_effect))) end
   local p = report.pairs
   if present(p) and present(report.baseline) then
     out(("  pairs      both pass %s, baseline only %s, candidate only %s, neither %s"):format(grouped(p.both),
@@ -243,6 +247,34 @@ local function labels(report, out)
   end
 end
 
+-- What was measured: both sides, and the comparison with its interval.
+local function metrics(report, width, out, paint)
+  if not report.metrics or #report.metrics == 0 then return end
+  out("")
+  out(("  %-16s %9s %9s %9s  %s"):format("metric", "baseline", "candidate", "compared", "interval"))
+  for _, m in ipairs(report.metrics) do
+    local at = m.kind == "mean" and "mean" or m.quantile == 0.95 and "p95" or m.quantile == 0.99 and "p99" or "p50"
+    local state = m.alert and ", alert" or m.holds == "no" and ", fails" or m.holds == "open" and ", open" or m.holds == "yes" and ", holds" or ""
+    local line = clip(("  %-16s %9s %9s %9s  [%s, %s]%s"):format(clip(m.name, 16), present(m.baseline) and short(m.baseline[at]) or "-",
+      present(m.candidate) and short(m.candidate[at]) or "-", (m.kind == "mean" and "" or "x ") .. short(m.estimate), short(m.low), short(m.high),
+      state), width)
+    out((m.alert or m.holds == "no") and paint(line, "31") or line)
+  end
+end
+
+local function groups(report, out)
+  if not report.groups or #report.groups == 0 then return end
+  out("")
+  out(("  %-16s %9s %9s   %s"):format("group", "cases", "pass rate", "interval"))
+  for _, g in ipairs(report.groups) do
+    out(("  %-16s %9s %9s   [%s, %s]"):format(clip(g.name, 16), grouped(g.n), percent(g.candidate), percent(g.low), percent(g.high)))
+  end
+  local f = report.fairness
+  if not present(f) then return end
+  out(("  widest gap %s [%s, %s], %s over %s"):format(percent(f.gap), percent(f.low), percent(f.high), clip(f.best, 16),
+    clip(f.worst, 16)))
+end
+
 local function delivery(report, out)
   local d = report.delivery
   if not present(d) then return end
@@ -271,9 +303,12 @@ function summary.text(report, options)
   local function out(line) lines[#lines + 1] = line end
   head(report, paint, out)
   list("Reasons", report.reasons, width, out, "1", paint)
+  list("Alerts", report.alerts, width, out, "33", paint)
   rates(report, out)
   outcomes(report, out)
   clauses(report, width, out, paint)
+  metrics(report, width, out, paint)
+  groups(report, out)
   violations(report, width, out, paint)
   labels(report, out)
   out("")

@@ -42,6 +42,8 @@ return function()
     },
     flaky = core.null,
     repeat_check = { cases = 20, different = core.array {} },
+    relative_risk = { estimate = 0.9988, low = 0.9979, high = 0.9993, level = 0.95, method = "tang" },
+    metrics = core.array {}, groups = core.array {}, fairness = core.null, clusters = core.null, alerts = core.array {},
     labels = { empty = 120, ["k above length"] = 2400 },
     notes = { "the checks take longer than the implementations" },
     limits = { case_timeout_ms = 2000, memory_mb = 512 },

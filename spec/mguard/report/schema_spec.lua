@@ -26,6 +26,13 @@ for error in jsonschema.Draft7Validator(schema).iter_errors(json.load(open(sys.a
   end
 
   it("fits a report", function() assert.equal("", errors(sample())) end)
+  it("fits what was measured", function()
+    local r = sample()
+    for key, part in pairs(dofile "spec/mguard/report/sample_measures.lua"()) do r[key] = part end
+    assert.equal("", errors(r))
+    r.metrics[1].holds = "perhaps"
+    assert.matches("metrics/0/holds: 'perhaps' is not one of", errors(r), 1, true)
+  end)
   it("fits a report without a baseline", function()
     local r = sample()
     r.baseline, r.difference, r.outcomes.baseline, r.rates.baseline = core.null, core.null, core.null, core.null

@@ -143,6 +143,25 @@ Notes
     assert.is_nil(summary.text(sample()):find("\27", 1, true))
   end)
 
+  it("shows what was measured, groups and alerts", function()
+    local r = sample()
+    for key, part in pairs(dofile "spec/mguard/report/sample_measures.lua"()) do r[key] = part end
+    local text = summary.text(r, { width = 80 })
+    assert.matches("Alerts\n  - latency_p95: the ratio lies wholly beyond the limit of 1.5\n", text, 1, true)
+    assert.matches("clusters   30, design effect 1.5", text, 1, true)
+    assert.matches([[
+  metric            baseline candidate  compared  interval
+  tokens               100.5     101.5         1  [0.5, 1.5], holds
+  latency_p95              2         4       x 2  [1.8, 2.2], alert
+
+  group                cases pass rate   interval
+  de                   5 000   99.90 %   [99.70 %, 99.96 %]
+  fr                   5 000   95.00 %   [94.30 %, 95.60 %]
+  widest gap 4.90 % [4.30 %, 5.60 %], de over fr
+]], text, 1, true)
+    for _, line in ipairs(lines(text)) do assert.is_true(utf8.len(line) <= 80, line) end
+  end)
+
   it("does without a baseline", function()
     local r = sample()
     r.baseline, r.difference, r.outcomes.baseline, r.rates.baseline = core.null, core.null, core.null, core.null
