@@ -212,7 +212,8 @@ describe("mguard.script", function()
       { "goal = mg.goal.absolute(0.9)", "plan.lua:3: goal absolute judges one implementation alone: leave out baseline" },
       { 'goal = mg.goal.superiority(0.1), stop = mg.stop.sprt()', "plan.lua:3: stop sprt asks whether the candidate wins the cases that "
         .. "differ: it goes with goal = mg.goal.superiority(0) alone; for a margin use mg.stop.anytime() or mg.stop.group()" },
-      { 'interval = "wald"', 'plan.lua:3: interval must be one of "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", got "wald"' },
+      { 'interval = "wald"', 'plan.lua:3: interval must be one of "tango", "newcombe-paired", "bootstrap", "bootstrap-bca", "bayes", "robust", '
+        .. '"cluster-bootstrap", got "wald"' },
       { 'interval = "bayes", stop = mg.stop.group()',
         'plan.lua:3: interval = "bayes" goes with mg.stop.fixed() alone: stop group has an interval of its own' },
       { 'rate_interval = "wald"', 'plan.lua:3: rate_interval must be one of "wilson", "clopper-pearson", got "wald"' },
