@@ -98,6 +98,11 @@ describe("a run that is killed and resumed", function()
     { "with a sample that runs again", [[flaky = { reruns = 3, sample = 0.1 }]], "" },
     { "that rejects at the first violation", "", "--candidate bad --fail-fast --workers 1" },
     { "that rejects", "", "--candidate bad" },
+    { "that measures", [[endpoints = { third = 0.1 }, group = function(case) return case % 3 end, metrics = {
+      mg.metric { "sum", value = function(out, case, n) return out[1] + n / 7 end },
+      mg.metric { "third", value = function(out, case, n) return n / 3 + case % 5 end, kind = "quantile" },
+      mg.metric { "rare", value = function(out, case) if case % 4 > 0 then return out[1] + 0.1 end end, kind = "ratio" } }]], "" },
+    { "of clusters", [[cluster = function(case) return case % 31 end, interval = "cluster-bootstrap"]], "" },
   }
   for _, kind in ipairs(kinds) do
     it(kind[1], function()
