@@ -20,7 +20,7 @@ return mg.plan {
       v2 = function(n) odd(n + 20) return n % 7 == 1 and n + 0.5 or n end,
     },
   },
-  baseline = "v1", candidate = "v2", cases = 200, seed = 1, limits = { case_timeout_ms = 1500 }, MORE
+  baseline = "v1", candidate = "v2", cases = 200, seed = 1, limits = { case_timeout_ms = 2500 }, MORE
 }
 ]]
 
