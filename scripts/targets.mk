@@ -37,13 +37,12 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 fuzz:
 	@MINUTES=$(MINUTES) scripts/fuzz
-# Prints the tables of docs/concepts/statistics.md and puts them there. Every row has a seed of its own, so the parts may run beside each other.
+# Prints the tables of docs/concepts/statistics.md and puts them there: a few minutes. Every row has a seed of its own, so the order does not matter.
+SIMULATED := seed paired unpaired clusters decisions measures
 simulate:
 	@$(QUIETLY) build/tests/simulate/simulate_test
-	@set -e; s=build/tests/simulate/simulate_test; $$s --table seed > build/simulation.seed; \
-	for part in paired unpaired clusters decisions; do $$s --table $$part > build/simulation.$$part & done; wait; \
-	cat build/simulation.seed build/simulation.paired build/simulation.unpaired build/simulation.clusters build/simulation.decisions \
-	  | tee build/simulation.md; lua5.4 scripts/simulation.lua docs/concepts/statistics.md build/simulation.md
+	@: > build/simulation.md; for part in $(SIMULATED); do build/tests/simulate/simulate_test --table $$part $(REPLICATES) >> build/simulation.md || exit 1; done; \
+	cat build/simulation.md; lua5.4 scripts/simulation.lua docs/concepts/statistics.md build/simulation.md
 bench:
 	@scripts/deps test
 	@$(QUIETLY) build build/tests/cli/monitor_test

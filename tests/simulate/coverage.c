@@ -39,12 +39,12 @@ uint64_t simulate_passes(mg_philox *random, uint64_t n, double rate) {
   return passes;
 }
 
-static void note(simulate_coverage *c, mg_interval i, double truth) {
+void simulate_note(simulate_coverage *c, mg_interval i, double truth) {
   c->coverage += i.low <= truth + 1e-12 && truth - 1e-12 <= i.high;
   c->width += i.high - i.low;
 }
 
-static void average(simulate_coverage *out, int count, uint64_t replicates) {
+void simulate_average(simulate_coverage *out, int count, uint64_t replicates) {
   for (int k = 0; k < count; k++) {
     out[k].coverage /= (double)replicates;
     out[k].width = isfinite(out[k].width) ? out[k].width / (double)replicates : NAN;
@@ -78,15 +78,15 @@ void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b,
     mg_pairs p = simulate_pairs(&random, n, p_b, p_c, base_rate);
     memo spare = {0}, *m = p.base_only < MEMO && p.cand_only < MEMO ? &table[p.base_only * MEMO + p.cand_only] : &spare;
     if (!m->known) remember(m, &p);
-    note(&out[0], m->tango, delta);
-    note(&out[1], mg_newcombe_paired(&p, LEVEL), delta);
-    note(&out[2], m->bootstrap, delta);
-    note(&out[3], m->bca, delta);
-    note(&out[4], m->bayes, delta);
-    note(&out[5], m->anytime, delta);
-    note(&out[6], mg_tang(&p, LEVEL), ratio);
+    simulate_note(&out[0], m->tango, delta);
+    simulate_note(&out[1], mg_newcombe_paired(&p, LEVEL), delta);
+    simulate_note(&out[2], m->bootstrap, delta);
+    simulate_note(&out[3], m->bca, delta);
+    simulate_note(&out[4], m->bayes, delta);
+    simulate_note(&out[5], m->anytime, delta);
+    simulate_note(&out[6], mg_tang(&p, LEVEL), ratio);
   }
-  average(out, SIMULATE_PAIRED, replicates);
+  simulate_average(out, SIMULATE_PAIRED, replicates);
   free(table);
 }
 
@@ -101,16 +101,16 @@ void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double ra
     mg_two_rates t = {simulate_passes(&random, n, rate1), n, simulate_passes(&random, n, rate2), n};
     mg_interval spare = {0, 0}, *known = bayes ? &bayes[t.passes1 * (n + 1) + t.passes2] : &spare;
     if (known->low == known->high) *known = mg_bayes_unpaired(t.passes1, n, t.passes2, n, LEVEL);
-    note(&out[0], mg_wilson(t.passes1, n, LEVEL), rate1);
-    note(&out[1], mg_clopper_pearson(t.passes1, n, LEVEL), rate1);
-    note(&out[2], mg_newcombe_unpaired(&t, LEVEL), rate1 - rate2);
-    note(&out[3], mg_agresti_caffo(&t, LEVEL), rate1 - rate2);
-    note(&out[4], *known, rate1 - rate2);
-    note(&out[5], mg_katz(&t, LEVEL), rate1 / rate2);
-    note(&out[6], mg_koopman(&t, LEVEL), rate1 / rate2);
-    note(&out[7], mg_relative_unpaired(&t, LEVEL), rate1 / rate2);
+    simulate_note(&out[0], mg_wilson(t.passes1, n, LEVEL), rate1);
+    simulate_note(&out[1], mg_clopper_pearson(t.passes1, n, LEVEL), rate1);
+    simulate_note(&out[2], mg_newcombe_unpaired(&t, LEVEL), rate1 - rate2);
+    simulate_note(&out[3], mg_agresti_caffo(&t, LEVEL), rate1 - rate2);
+    simulate_note(&out[4], *known, rate1 - rate2);
+    simulate_note(&out[5], mg_katz(&t, LEVEL), rate1 / rate2);
+    simulate_note(&out[6], mg_koopman(&t, LEVEL), rate1 / rate2);
+    simulate_note(&out[7], mg_relative_unpaired(&t, LEVEL), rate1 / rate2);
   }
-  average(out, SIMULATE_UNPAIRED, replicates);
+  simulate_average(out, SIMULATE_UNPAIRED, replicates);
   free(bayes);
 }
 
@@ -139,11 +139,11 @@ void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, d
     all.both = clusters * 10 - all.base_only - all.cand_only;
     mg_clustered c;
     mg_cluster_robust(list, clusters, LEVEL, &c);
-    note(&out[0], c.interval, p_c - p_b);
+    simulate_note(&out[0], c.interval, p_c - p_b);
     if (mg_cluster_bootstrap(list, clusters, LEVEL, 1000, r, &c, NULL)) abort();
-    note(&out[1], c.interval, p_c - p_b);
-    note(&out[2], mg_tango(&all, LEVEL), p_c - p_b);
+    simulate_note(&out[1], c.interval, p_c - p_b);
+    simulate_note(&out[2], mg_tango(&all, LEVEL), p_c - p_b);
   }
-  average(out, SIMULATE_CLUSTERED, replicates);
+  simulate_average(out, SIMULATE_CLUSTERED, replicates);
   free(list);
 }

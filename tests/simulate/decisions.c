@@ -36,7 +36,7 @@ simulate_decisions simulate_stop(uint32_t cell, uint64_t replicates, const mg_st
   return (simulate_decisions){d.adopted / n, d.rejected / n, d.cases / n};
 }
 
-static void print_coverage(FILE *out, const char *cell, const simulate_coverage *c, int count) {
+void simulate_row(FILE *out, const char *cell, const simulate_coverage *c, int count) {
   fprintf(out, "| %s |", cell);
   for (int k = 0; k < count; k++) fprintf(out, " %.3f |", c[k].coverage);
   fprintf(out, "\n| mean width |");
@@ -49,7 +49,7 @@ static void print_coverage(FILE *out, const char *cell, const simulate_coverage 
   fprintf(out, "\n");
 }
 
-static void print_head(FILE *out, const char *first, const simulate_coverage *c, int count) {
+void simulate_head(FILE *out, const char *first, const simulate_coverage *c, int count) {
   fprintf(out, "\n| %s |", first);
   for (int k = 0; k < count; k++) fprintf(out, " %s |", c[k].method);
   fprintf(out, "\n|---|");
@@ -66,9 +66,9 @@ static void paired_table(FILE *out, uint64_t replicates) {
     for (size_t k = 0; k < 3; k++, cell++) {
       char name[80];
       simulate_paired(cell, replicates, sizes[k], shares[i][0], shares[i][1], .9 - shares[i][1], c);
-      if (cell == 100) print_head(out, "paired: p_b, p_c, n (stream)", c, SIMULATE_PAIRED);
+      if (cell == 100) simulate_head(out, "paired: p_b, p_c, n (stream)", c, SIMULATE_PAIRED);
       snprintf(name, sizeof name, "%g, %g, %llu (%u)", shares[i][0], shares[i][1], (unsigned long long)sizes[k], cell);
-      print_coverage(out, name, c, SIMULATE_PAIRED);
+      simulate_row(out, name, c, SIMULATE_PAIRED);
     }
 }
 
@@ -81,9 +81,9 @@ static void unpaired_table(FILE *out, uint64_t replicates) {
     for (size_t k = 0; k < 3; k++, cell++) {
       char name[80];
       simulate_unpaired(cell, replicates, sizes[k], rates[i][0], rates[i][1], c);
-      if (cell == 200) print_head(out, "unpaired: rate 1, rate 2, n each (stream)", c, SIMULATE_UNPAIRED);
+      if (cell == 200) simulate_head(out, "unpaired: rate 1, rate 2, n each (stream)", c, SIMULATE_UNPAIRED);
       snprintf(name, sizeof name, "%g, %g, %llu (%u)", rates[i][0], rates[i][1], (unsigned long long)sizes[k], cell);
-      print_coverage(out, name, c, SIMULATE_UNPAIRED);
+      simulate_row(out, name, c, SIMULATE_UNPAIRED);
     }
 }
 
@@ -93,9 +93,9 @@ static void clustered_table(FILE *out, uint64_t replicates) {
   for (uint32_t k = 0; k < 4; k++) {
     char name[80];
     simulate_clustered(300 + k, replicates, sizes[k], .1, .1, c);
-    if (k == 0) print_head(out, "clusters of ten (stream)", c, SIMULATE_CLUSTERED);
+    if (k == 0) simulate_head(out, "clusters of ten (stream)", c, SIMULATE_CLUSTERED);
     snprintf(name, sizeof name, "%llu (%u)", (unsigned long long)sizes[k], 300 + k);
-    print_coverage(out, name, c, SIMULATE_CLUSTERED);
+    simulate_row(out, name, c, SIMULATE_CLUSTERED);
   }
 }
 
@@ -151,10 +151,10 @@ bool simulate_table(FILE *out, uint64_t replicates, const char *part) {
     const char *name;
     void (*print)(FILE *out, uint64_t replicates);
     uint64_t divided; /* costly rows get fewer replicates */
-  } parts[] = {{"paired", paired_table, 1}, {"unpaired", unpaired_table, 1}, {"clusters", clustered_table, 10}, {"decisions", decision_table, 1}};
+  } parts[] = {{"paired", paired_table, 1}, {"unpaired", unpaired_table, 1}, {"clusters", clustered_table, 10}, {"decisions", decision_table, 1}, {"measures", simulate_measures_tables, 1}};
   bool found = false;
   if (strcmp(part, "seed") == 0) {
-    fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
+    fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth, metrics: a twentieth, endpoints: a quarter); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
             (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
     return true;
   }

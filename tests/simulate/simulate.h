@@ -39,7 +39,31 @@ typedef struct simulate_decisions {
 } simulate_decisions;
 simulate_decisions simulate_stop(uint32_t cell, uint64_t replicates, const mg_stop_plan *plan, double p_b, double p_c);
 
-/* part: "seed" (the line above the tables), "paired", "unpaired", "clusters", "decisions". false: there is no such part. */
+/* Pairs of times whose ratio is 1.1; stalls: a few of either side take 20 times as long. */
+#define SIMULATE_METRICS 4 /* difference of the means; ratio, ratio of p50, ratio of p95 */
+void simulate_metrics(uint32_t cell, uint64_t replicates, uint64_t n, bool stalls, simulate_coverage out[SIMULATE_METRICS]);
+/* Share of adopts by a goal and two endpoints; bits of at_limit: pass rate, cost, time lie on their limits, the rest well within. */
+double simulate_endpoints(uint32_t cell, uint64_t replicates, uint64_t n, unsigned at_limit);
+
+#define SIMULATE_RELATIONS 20
+typedef struct simulate_claims {
+  double any_false, false_share, found; /* runs with a false claim; share of false ones among the claims of a run; share of the worse relations */
+} simulate_claims;
+/* how: of mg_correction, -1: none. */
+simulate_claims simulate_relations(uint32_t cell, uint64_t replicates, uint64_t n, int worse, int how);
+/* The first group's pass rate is `gap` below the others'; the limit of the alert is the gap. */
+simulate_coverage simulate_gap(uint32_t cell, uint64_t replicates, uint64_t n, int groups, double gap, double *alerts);
+/* Chance that absolute(rate) adopts at that very rate; exact, nothing is drawn. */
+double simulate_absolute(double rate, uint64_t n, bool clopper_pearson);
+
+/* What the parts share. */
+void simulate_note(simulate_coverage *c, mg_interval i, double truth);
+void simulate_average(simulate_coverage *out, int count, uint64_t replicates);
+void simulate_head(FILE *out, const char *first, const simulate_coverage *c, int count);
+void simulate_row(FILE *out, const char *cell, const simulate_coverage *c, int count);
+void simulate_measures_tables(FILE *out, uint64_t replicates);
+
+/* part: "seed" (the line above the tables), "paired", "unpaired", "clusters", "decisions", "measures". false: there is no such part. */
 bool simulate_table(FILE *out, uint64_t replicates, const char *part);
 
 #endif

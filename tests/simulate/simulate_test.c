@@ -1,5 +1,6 @@
 #include "tests/simulate/simulate.h"
 
+#include "judge/stats/multiple.h"
 #include "judge/stats/power.h"
 #include "tests/judge/near.h"
 
@@ -129,6 +130,74 @@ static void sprt_errors(void **state) {
   assert_true(null.adopted + null.rejected == 1 && real.adopted + real.rejected == 1);
 }
 
+static void metrics_cover(void **state) {
+  (void)state;
+  const uint64_t replicates = 400;
+  double noise = slack(.95, replicates);
+  for (uint32_t stalls = 0; stalls < 2; stalls++) {
+    simulate_coverage c[SIMULATE_METRICS];
+    simulate_metrics(600 + stalls, replicates, 60, stalls == 1, c);
+    /* Student's mean may feel the tail and the bootstrap of a far quantile has few values to draw from; ranks hold exactly. */
+    assert_at_least(c[0].coverage, .93 - noise);
+    assert_at_least(c[1].coverage, .95 - noise);
+    assert_at_most(c[1].coverage, .95 + noise);
+    assert_at_least(c[2].coverage, .94 - noise);
+    assert_at_least(c[3].coverage, .93 - noise);
+    if (stalls) assert_at_most(c[1].width * 10, c[0].width); /* a middle of ratios is what stalls cannot move */
+  }
+}
+
+/* Whichever of the three lies at its limit, the candidate is adopted wrongly no more often than by one question alone. */
+static void endpoints_together(void **state) {
+  (void)state;
+  const uint64_t replicates = 1000;
+  double bound = .0275 + slack(.0275, replicates);
+  for (uint32_t at = 0; at < 8; at++) {
+    double adopted = simulate_endpoints(610 + at, replicates, 300, at);
+    if (at == 0)
+      assert_at_least(adopted, .98);
+    else
+      assert_at_most(adopted, bound);
+  }
+}
+
+static void claims_about_relations(void **state) {
+  (void)state;
+  const uint64_t replicates = 2000;
+  double noise = slack(.05, replicates);
+  for (int how = MG_HOLM; how <= MG_BY; how++) {
+    simulate_claims equal = simulate_relations(620 + (uint32_t)how, replicates, 500, 0, how), some = simulate_relations(630 + (uint32_t)how, replicates, 500, 5, how);
+    assert_at_most(equal.any_false, .05 + noise);
+    assert_at_most(some.false_share, .05 + noise);
+    if (how == MG_HOLM || how == MG_HOCHBERG) assert_at_most(some.any_false, .05 + noise);
+    assert_at_least(some.found, .2);
+  }
+  assert_at_least(simulate_relations(640, replicates, 500, 0, -1).any_false, .3); /* without a correction the claims would be worthless */
+}
+
+static void the_widest_gap_is_held(void **state) {
+  (void)state;
+  static const int groups[] = {2, 4, 8};
+  const uint64_t replicates = 2000;
+  for (uint32_t i = 0; i < LENGTH(groups); i++) {
+    double alerts, allowed = .03; /* Newcombe's interval is exact in the limit alone */
+    simulate_coverage c = simulate_gap(650 + i, replicates, 300, groups[i], .05, &alerts);
+    assert_at_least(c.coverage, .945 - slack(.95, replicates));
+    assert_at_most(alerts, allowed + slack(allowed, replicates));
+  }
+}
+
+/* Over every seventh n: exact chances, so no slack. */
+static void absolute_at_the_wanted_rate(void **state) {
+  (void)state;
+  static const double rates[] = {.5, .8, .9, .95, .99};
+  for (size_t i = 0; i < LENGTH(rates); i++)
+    for (uint64_t n = 10; n <= 1500; n += 7) {
+      assert_at_most(simulate_absolute(rates[i], n, true), .025 + 1e-9);
+      assert_at_most(simulate_absolute(rates[i], n, false), rates[i] < .8 ? .036 : .027);
+    }
+}
+
 int main(int argc, char **argv) {
   if (argc > 2 && strcmp(argv[1], "--table") == 0) {
     unsigned long long replicates = argc > 3 ? strtoull(argv[3], NULL, 10) : 20000;
@@ -143,6 +212,11 @@ int main(int argc, char **argv) {
       cmocka_unit_test(power_as_predicted),
       cmocka_unit_test(early_stopping_saves_cases),
       cmocka_unit_test(sprt_errors),
+      cmocka_unit_test(metrics_cover),
+      cmocka_unit_test(endpoints_together),
+      cmocka_unit_test(claims_about_relations),
+      cmocka_unit_test(the_widest_gap_is_held),
+      cmocka_unit_test(absolute_at_the_wanted_rate),
   };
   return run_all(tests);
 }
