@@ -247,17 +247,21 @@ local function labels(report, out)
   end
 end
 
+-- Those that the report has of each side.
+local QUANTILES <const> = { [0.5] = "p50", [0.95] = "p95", [0.99] = "p99" }
+
 -- What was measured: both sides, and the comparison with its interval.
 local function metrics(report, width, out, paint)
   if not report.metrics or #report.metrics == 0 then return end
   out("")
   out(("  %-16s %9s %9s %9s  %s"):format("metric", "baseline", "candidate", "compared", "interval"))
   for _, m in ipairs(report.metrics) do
-    local at = m.kind == "mean" and "mean" or m.quantile == 0.95 and "p95" or m.quantile == 0.99 and "p99" or "p50"
+    local at = m.kind == "mean" and "mean" or m.kind == "quantile" and QUANTILES[m.quantile] or m.kind == "ratio" and "p50"
+    local function side(values) return at and present(values) and short(values[at]) or "-" end
     local state = m.alert and ", alert" or m.holds == "no" and ", fails" or m.holds == "open" and ", open" or m.holds == "yes" and ", holds" or ""
-    local line = clip(("  %-16s %9s %9s %9s  [%s, %s]%s"):format(clip(m.name, 16), present(m.baseline) and short(m.baseline[at]) or "-",
-      present(m.candidate) and short(m.candidate[at]) or "-", (m.kind == "mean" and "" or "x ") .. short(m.estimate), short(m.low), short(m.high),
-      state), width)
+    local factor = m.kind ~= "mean" and present(m.baseline) and "x " or "" -- without a baseline it is the candidate's mean
+    local line = clip(("  %-16s %9s %9s %9s  [%s, %s]%s"):format(clip(m.name, 16), side(m.baseline), side(m.candidate),
+      factor .. short(m.estimate), short(m.low), short(m.high), state), width)
     out((m.alert or m.holds == "no") and paint(line, "31") or line)
   end
 end

@@ -160,6 +160,13 @@ Notes
   widest gap 4.90 % [4.30 %, 5.60 %], de over fr
 ]], text, 1, true)
     for _, line in ipairs(lines(text)) do assert.is_true(utf8.len(line) <= 80, line) end
+    -- a percentile that the report has not of each side; and no baseline, where the candidate's mean stands
+    r.metrics[2].quantile, r.metrics[1].baseline, r.metrics[1].kind = 0.9, core.null, "ratio"
+    text = summary.text(r, { width = 80 })
+    assert.matches([[
+  tokens                   -       101         1  [0.5, 1.5], holds
+  latency_p95              -         -       x 2  [1.8, 2.2], alert
+]], text, 1, true)
   end)
 
   it("does without a baseline", function()
