@@ -1,5 +1,6 @@
 -- Metrics, times, groups and clusters of real runs: what decides, what alerts, and that measuring changes no outcome.
 local core = require "mguard.core"
+local servers = require "cli.servers"
 local support = require "cli.support"
 
 -- Roles crash, hang, raise and fail in turn; which side goes first must not matter to any of it.
@@ -128,6 +129,32 @@ describe("measuring", function()
     assert.are.equal("fr", wanted[3].worst)
   end)
 
+  it("gives the same numbers from workers over a broker, and from the journal", function()
+    local config = servers.queue(servers.redis(dir))
+    finally(servers.stop_all)
+    -- the plan's own metric and clusters: workers that have the checks alone could not know them
+    local text = plan([[metrics = { mg.metric { "own", value = function(out, n) return n / 3 end, kind = "quantile" } },
+      cluster = function(n) return n % 40 end, measure = { "latency" }, goal = mg.goal.noninferiority(0.2)]], 2000):gsub('"same"', '"v2"')
+    local function numbers(report)
+      local list = {}
+      for _, m in ipairs(report.metrics) do list[#list + 1] = m.name ~= "latency" and m or { m.n, m.missing, m.used } end
+      return { list, report.groups, report.fairness, report.difference, report.clusters, report.outcome_digest }
+    end
+    local wanted = run(text)
+    assert.are.equal(0, wanted.code, wanted.err)
+    assert.are.equal("robust", wanted.report.difference.method)
+    for i = 1, 2 do
+      servers.start(dir, ("%s worker --script plan.lua --executors 1 --backend redis --queue-config %s"):format(support.quote(support.program), config),
+        dir .. "/worker" .. i .. ".log")
+    end
+    local got = run(text, "--quiet --state-dir st --backend redis --queue-config " .. config, 120)
+    assert.is_truthy(got.report, got.err)
+    assert.are.same(numbers(wanted.report), numbers(got.report))
+    local told = support.mguard(dir, "report latest --state-dir st --json")
+    assert.are.equal(0, told.code, told.err)
+    assert.are.same(numbers(wanted.report), numbers(assert(core.json_decode(told.out))))
+  end)
+
   it("adopts only where the pass rate and every endpoint hold", function()
     local got = run(plan "endpoints = { length = 0.1, score = 0.01 }")
     assert.are.equal(0, got.code, got.err .. core.show(got.report.reasons))
@@ -166,7 +193,7 @@ describe("measuring", function()
       return mg.plan { checks = mg.checks { generate = function(g) return g:int(1, 9) end,
         implementations = { v1 = function(n) return n end, v2 = mg.exec { "python3", "-uc",
           "import sys, json\nfor line in sys.stdin: print(json.dumps({'result': json.loads(line)[0]}), flush=True)" } } },
-        baseline = "v1", candidate = "v2", cases = 40, measure = { "latency_p95", "latency", "cpu", "memory" }, goal = mg.goal.noninferiority(0.5) }
+        baseline = "v1", candidate = "v2", cases = 40, limits = { case_timeout_ms = 20000 }, measure = { "latency_p95", "latency", "cpu", "memory" }, goal = mg.goal.noninferiority(0.5) }
     ]], "--quiet", 120)
     assert.are.equal(0, got.code, got.err)
     for _, name in ipairs { "latency", "latency_p95", "cpu", "memory" } do
