@@ -144,8 +144,8 @@ describe("measuring", function()
     assert.are.equal(0, wanted.code, wanted.err)
     assert.are.equal("robust", wanted.report.difference.method)
     for i = 1, 2 do
-      servers.start(dir, ("%s worker --script plan.lua --executors 1 --backend redis --queue-config %s"):format(support.quote(support.program), config),
-        dir .. "/worker" .. i .. ".log")
+      local line = ("%s worker --script plan.lua --executors 1 --backend redis --queue-config %s"):format(support.quote(support.program), config)
+      servers.start(dir, line, dir .. "/worker" .. i .. ".log")
     end
     local got = run(text, "--quiet --state-dir st --backend redis --queue-config " .. config, 120)
     assert.is_truthy(got.report, got.err)
@@ -193,7 +193,8 @@ describe("measuring", function()
       return mg.plan { checks = mg.checks { generate = function(g) return g:int(1, 9) end,
         implementations = { v1 = function(n) return n end, v2 = mg.exec { "python3", "-uc",
           "import sys, json\nfor line in sys.stdin: print(json.dumps({'result': json.loads(line)[0]}), flush=True)" } } },
-        baseline = "v1", candidate = "v2", cases = 40, limits = { case_timeout_ms = 20000 }, measure = { "latency_p95", "latency", "cpu", "memory" }, goal = mg.goal.noninferiority(0.5) }
+        baseline = "v1", candidate = "v2", cases = 40,
+        limits = { case_timeout_ms = 20000 }, measure = { "latency_p95", "latency", "cpu", "memory" }, goal = mg.goal.noninferiority(0.5) }
     ]], "--quiet", 120)
     assert.are.equal(0, got.code, got.err)
     for _, name in ipairs { "latency", "latency_p95", "cpu", "memory" } do
