@@ -84,6 +84,28 @@ static void count_clauses(const mg_plan *p, const mg_result *r, findings *f) {
   }
 }
 
+/* Metrics that have no value in any result, or raise, from an EXPLAIN result: in a run they would only be missing. */
+static void check_metrics(const mg_plan *p, const mg_result *r, findings *f) {
+  static const char none[] = "no value";
+  for (int m = 0; m < p->view_count; m++) {
+    uint32_t asked = 0, missing = 0;
+    mg_slice why = {NULL, 0};
+    for (size_t i = 0; i < r->violation_count; i++) {
+      const mg_violation *v = &r->violations[i];
+      if (v->clause != MG_EXPLAINED_METRIC + m) continue;
+      asked++;
+      if (v->message.len < sizeof none - 1 || memcmp(v->message.data, none, sizeof none - 1) != 0) continue;
+      missing++;
+      if (why.len == 0 && v->message.len > sizeof none + 1) why = (mg_slice){v->message.data + sizeof none + 1, v->message.len - sizeof none - 1};
+    }
+    if (missing == 0 || (missing < asked && why.len == 0)) continue;
+    char text[MG_NAME_MAX + 400];
+    (void)snprintf(text, sizeof text, "metric \"%.100s\" has no value in %u of %u results%s%.*s", p->views[m].name, missing, asked, why.len > 0 ? ": " : "",
+                   why.len < 300 ? (int)why.len : 300, why.len > 0 ? (const char *)why.data : "");
+    wrong(f, text);
+  }
+}
+
 static uint64_t mask_of(const mg_result *r, uint32_t index, mg_role role) {
   for (size_t i = 0; i < r->failed_count; i++) {
     if (r->failed[i].index == index && r->failed[i].role == role) return r->failed[i].mask;
@@ -165,6 +187,7 @@ static mg_err run_all(mg_plan *p, const char *script, mg_session *s, findings *f
   }
   if (err == MG_OK) {
     count_clauses(p, r, f);
+    check_metrics(p, r, f);
     compare(&first, r, f);
   }
   mg_buf_fini(&payload);

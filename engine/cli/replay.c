@@ -114,6 +114,11 @@ static void show_role(const mg_plan *p, const mg_result *r, mg_role role, const 
       show_text("output", v->output);
       output_shown = true;
     }
+    if (v->clause >= MG_EXPLAINED_METRIC) {
+      int metric = v->clause - MG_EXPLAINED_METRIC;
+      (void)printf("  metric %s: %.*s\n", metric < p->view_count ? p->views[metric].name : "?", (int)v->message.len, (const char *)v->message.data);
+      continue;
+    }
     bool holds = slice_is(v->message, "holds"), away = slice_is(v->message, "does not apply") || slice_is(v->message, "not reached");
     const char *clause = v->clause < p->clause_count ? p->clauses[v->clause].name : "?";
     (void)printf("  %-6s %s%s%.*s\n", holds ? "ok" : away ? "-" : "FAILED", clause, holds || v->message.len == 0 ? "" : ": ",

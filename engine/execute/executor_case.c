@@ -316,7 +316,7 @@ static role_result run_role(mg_runner *r, uint32_t index, uint64_t case_number, 
   char why[MG_NAME_MAX + 300];
   mg_clause_mask failed;
   mg_err err = mg_judge_clauses(r, index, case_number, role, first == MG_OK, &failed, why, sizeof why);
-  if (err == MG_OK && r->measures && first == MG_OK && mg_values_metrics(r, case_number, &e) != MG_OK) {
+  if (err == MG_OK && (r->measures || r->explain) && first == MG_OK && mg_values_metrics(r, index, case_number, role, &e) != MG_OK) {
     (void)snprintf(why, sizeof why, "the time limit was reached in a metric");
     err = MG_TIMEOUT;
   }

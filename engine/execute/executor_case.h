@@ -40,7 +40,7 @@ typedef struct mg_runner {
   bool measures;                       /* anything is measured: then every other case runs its candidate first */
   bool places;                         /* cases have clusters or groups */
   double values[MG_MAX_COLUMNS];       /* of the role at hand: times and memory, then the checks' metrics */
-  uint8_t stored[MG_ROLES][MG_MAX_CLAUSES + 1]; /* violations of the task so far */
+  uint8_t stored[MG_ROLES][MG_EXPLAINED_MOST + 1]; /* violations of the task so far */
   bool careful;                        /* some clause function changes what it is lent: every call gets a copy */
   mg_values args, out;
   mg_values args2[MG_MAX_CLAUSES + 1], out2[MG_MAX_CLAUSES + 1];

@@ -6,8 +6,11 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+_Static_assert(MG_EXPLAINED_METRIC + MG_MAX_METRICS == MG_EXPLAINED_MOST + 1, "every metric can be explained");
 
 int mg_builtin_columns(uint8_t measure) { return __builtin_popcount(measure); }
 int mg_columns_of(const mg_runner *r) { return mg_builtin_columns(r->measure) + r->checks.metric_count; }
@@ -40,7 +43,20 @@ void mg_values_end(mg_runner *r, mg_role role, bool returned) {
   for (int i = 0; i < at && !returned; i++) r->values[i] = NAN;
 }
 
-mg_err mg_values_metrics(mg_runner *r, uint64_t case_number, mg_error *e) {
+/* What a call gave, for people: err MG_OK with its result on the stack, or why. */
+static void explain(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, int metric, mg_err err, const mg_error *why) {
+  lua_State *L = mg_script_lua(r->script);
+  char text[MG_MESSAGE_BYTES];
+  if (err != MG_OK)
+    (void)snprintf(text, sizeof text, "no value: %s", why->text);
+  else if (lua_type(L, -1) == LUA_TNUMBER)
+    (void)snprintf(text, sizeof text, mg_measure_fits(lua_tonumber(L, -1)) ? "%.14g" : "no value: it gave %.14g", lua_tonumber(L, -1));
+  else
+    (void)snprintf(text, sizeof text, lua_isnil(L, -1) ? "no value" : "no value: it gave a %s", luaL_typename(L, -1));
+  mg_record_violation(r, index, case_number, role, MG_EXPLAINED_METRIC + metric, text, false, NULL, NULL);
+}
+
+mg_err mg_values_metrics(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, mg_error *e) {
   lua_State *L = mg_script_lua(r->script);
   int top = lua_gettop(L), first = mg_builtin_columns(r->measure);
   mg_err err = MG_OK;
@@ -50,6 +66,7 @@ mg_err mg_values_metrics(mg_runner *r, uint64_t case_number, mg_error *e) {
     err = mg_tape_push(&r->out.tape, r->script, 0, e); /* copies: what a metric does to them is nobody's concern */
     if (err == MG_OK) err = mg_tape_push(&r->args.tape, r->script, 0, e);
     if (err == MG_OK) err = mg_checks_call(r, lua_gettop(L) - top - 1, 1, e);
+    if (r->explain) explain(r, index, case_number, role, i, err, e);
     if (err == MG_OK && lua_type(L, -1) == LUA_TNUMBER) r->values[first + i] = lua_tonumber(L, -1);
     lua_settop(L, top);
   }

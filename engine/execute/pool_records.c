@@ -1,5 +1,6 @@
 #include "execute/pool_records.h"
 
+#include "wire/message.h"
 #include "wire/reader.h"
 
 /* str, bin, or nil as empty: borrowed, unlike what messages need. */
@@ -48,7 +49,7 @@ bool mg_record_next(mg_slice *rest, mg_record *out) {
   case MG_RECORD_VIOLATION:
     out->case_number = mg_read_uint(&r, 0, UINT64_MAX, "case");
     out->role = (mg_role)mg_read_uint(&r, 0, MG_ROLES - 1, "role");
-    out->clause = (uint8_t)mg_read_uint(&r, 0, MG_MAX_CLAUSES, "clause");
+    out->clause = (uint8_t)mg_read_uint(&r, 0, MG_EXPLAINED_MOST, "clause");
     out->text = read_text(&r);
     for (int i = 0; i < 4; i++) out->values[i] = read_text(&r);
     break;

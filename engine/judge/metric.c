@@ -138,7 +138,12 @@ void mg_view_say(const mg_view *v, const mg_view_result *r, double level, bool e
     else
       (void)snprintf(more, sizeof more, "; at these values no number of pairs would decide");
   }
-  if (r->missing > 0) (void)snprintf(gone, sizeof gone, " (%" PRIu64 " more have no value on a side)", r->missing);
+  if (r->missing > 0) (void)snprintf(gone, sizeof gone, " (%" PRIu64 "%s have no value on a side)", r->missing, r->n > 0 ? " more" : "");
+  if (endpoint && r->used == 0) {
+    (void)snprintf(out, size, "%.64s: no pair has %s on both sides, so it cannot be judged%s; mguard check says what is wrong with it", v->name,
+                   r->n > 0 ? "a value above 0, as a ratio needs," : "a value", gone);
+    return;
+  }
   const char *where = endpoint ? r->holds == MG_RIGHT ? "lies on the right side of" : r->holds == MG_WRONG ? "lies on the wrong side of" : "contains" : "lies wholly beyond";
   char low[32], high[32], at[32], estimate[32];
   (void)snprintf(estimate, sizeof estimate, sign[0] != '\0' ? "%+.4g" : "%.4g", r->estimate);

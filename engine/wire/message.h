@@ -21,7 +21,7 @@
 typedef enum mg_task_kind {
   MG_TASK_COUNT = 0,  /* outcomes count */
   MG_TASK_REPEAT = 1, /* run again in fresh lua_States to see whether the outcome repeats; counts nowhere */
-  MG_TASK_EXPLAIN = 2 /* as REPEAT, and every clause is recorded as a violation is, message "holds" or "does not apply": for replay */
+  MG_TASK_EXPLAIN = 2 /* as REPEAT, and every clause is recorded as a violation is, message "holds" or "does not apply", and every metric, message its value or "no value": for replay */
 } mg_task_kind;
 
 /* What a worker owes a task that was with a worker that vanished. It is begun only once a beat that names it as begun is on the broker: so, should this
@@ -66,12 +66,15 @@ typedef struct mg_failed {
   mg_clause_mask mask;
 } mg_failed;
 
+#define MG_EXPLAINED_METRIC (MG_MAX_CLAUSES + 1)
+#define MG_EXPLAINED_MOST (MG_MAX_CLAUSES + 16)
+
 /* A stored violation, for people: values as Lua-like text (mguard.core.show), empty slices where there is none. */
 typedef struct mg_violation {
   uint32_t index; /* in the task */
   uint64_t case_number;
   mg_role role;
-  uint8_t clause; /* bit number in mg_clause_mask */
+  uint8_t clause; /* bit number in mg_clause_mask; from MG_EXPLAINED_METRIC on a metric, which EXPLAIN alone gives */
   mg_slice message, input, output, input2, output2;
 } mg_violation;
 

@@ -128,7 +128,7 @@ static mg_err read_violations(mg_reader *in, mg_result *r, mg_error *e) {
     if (v->index >= r->count) mg_reader_fail(in, "violations", "a case of this result");
     v->case_number = mg_read_uint(in, 0, UINT64_MAX, "violations");
     v->role = (mg_role)mg_read_uint(in, MG_BASELINE, MG_CANDIDATE, "violations");
-    v->clause = (uint8_t)mg_read_uint(in, 0, MG_MAX_CLAUSES, "violations");
+    v->clause = (uint8_t)mg_read_uint(in, 0, MG_EXPLAINED_MOST, "violations");
     v->message = mg_read_bin(in, "violations");
     v->input = mg_read_bin(in, "violations");
     v->output = mg_read_bin(in, "violations");

@@ -243,6 +243,34 @@ describe("measuring", function()
     end)
   end
 
+  it("tells what is wrong with a metric, before a run and in it", function()
+    support.write(dir, "bad.lua", [[
+      local mg = require "mguard"
+      return mg.plan { checks = mg.checks { generate = function(g) return g.case end, metrics = {
+          mg.metric { "typo", value = function(out) return out.tokens.n end },
+          mg.metric { "some", value = function(out, n) if n % 2 == 0 then return n / 4 end end },
+          mg.metric { "text", value = function() return "3" end },
+          mg.metric { "huge", value = function(out, n) return n == 3 and math.huge or n end, better = "higher" } },
+        implementations = { v1 = function(n) return { n } end, v2 = function(n) return { n } end } },
+      baseline = "v1", candidate = "v2", cases = 200, endpoints = { typo = 1 }, goal = mg.goal.noninferiority(0.2) }
+    ]])
+    local got = support.mguard(dir, "check bad.lua")
+    assert.are.equal(3, got.code, got.err)
+    assert.matches('wrong: metric "typo" has no value in 40 of 40 results: .*bad.lua:3: attempt to index a nil value', got.out)
+    assert.matches('wrong: metric "text" has no value in 40 of 40 results: it gave a string', got.out, 1, true)
+    assert.matches('wrong: metric "huge" has no value in 2 of 40 results: it gave inf', got.out, 1, true)
+    assert.is_nil(got.out:find('"some"', 1, true)) -- nil is an answer
+    got = support.mguard(dir, "replay bad.lua --case 2")
+    assert.are.equal(0, got.code, got.err)
+    assert.matches("\n  metric typo: no value: .*bad.lua:3: .*\n  metric some: 0.5\n  metric text: no value: it gave a string\n  metric huge: 2\n",
+      got.out)
+    assert.matches("\n  metric some: no value\n", support.mguard(dir, "replay bad.lua --case 3").out, 1, true)
+    got = support.run(dir, "bad.lua", "--quiet")
+    assert.are.equal(2, got.code, got.err)
+    assert.are.equal("typo: no pair has a value on both sides, so it cannot be judged (200 have no value on a side); mguard check says what is "
+      .. "wrong with it", got.report.reasons[1])
+  end)
+
   it("keeps metrics under early stopping, over the prefix that decided", function()
     local got = run(plan('stop = mg.stop.anytime(), measure = { "latency" }, goal = mg.goal.noninferiority(0.2)', 20000))
     assert.are.equal(0, got.code, got.err)
