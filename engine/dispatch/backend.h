@@ -17,8 +17,8 @@
  *   settles it unrun. The control holds the last of them, a newer one replaces it; its subject is the run and "/dropped".
  * - Attempts are counted from the last beat of the worker that fell silent. So that a task which kills each worker at once is counted too, the backend marks a
  *   delivery as `again` where somebody may have had it before; the worker then says so in a beat, and reads controls, before it runs the task.
- * - A task is taken for lost where nobody names it for lease_seconds and depth is 0 (pending counts tasks that wait for a delay too), or a worker had what was
- *   published a lease later. Both are looked at twice.
+ * - A task is taken for lost where nobody names it for lease_seconds and depth is 0 (pending counts tasks that wait for a delay too), or (not with
+ *   MG_CAP_UNORDERED) a worker had what was published a lease later. Both are looked at twice.
  * - purge_run removes what can be told from other runs' messages, and gives MG_UNSUPPORTED where tasks that wait can not: the workers that get them drop
  *   them, for the control MG_RUN_CLOSED or MG_RUN_CANCELLED. */
 #ifndef MG_DISPATCH_BACKEND_H
@@ -43,6 +43,7 @@ enum { /* capabilities */
   MG_CAP_SHARED = 1 << 5,      /* reaches other processes */
   MG_CAP_DEDUPE = 1 << 6,      /* a repeated publish of the same run, task and attempt is dropped */
   MG_CAP_EXTEND = 1 << 7,      /* leases have an end and can be extended */
+  MG_CAP_UNORDERED = 1 << 9,   /* without MG_CAP_RECLAIM: a task may wait while others that came a lease later are handed out (partitions) */
   MG_CAP_RESUMES = 1 << 8      /* receipts outlive a lost connection: after MG_CONN the next call connects anew, and they are as good as their lease */
 };
 

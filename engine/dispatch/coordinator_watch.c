@@ -172,16 +172,16 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
     c->link_answered = true;
     mg_coord_silence(c);
   }
-  /* Without probes: nobody names it, and nothing waits at all, or a worker had what came to the queue a lease after it. So the broker cannot have it. */
+  /* Without probes: nobody names it, and nothing waits at all, or a worker had what came to an ordered queue a lease after it. So the broker cannot have it. */
   if ((c->capabilities & MG_CAP_RECLAIM) != 0 || !mg_coord_live(c)) return;
   /* What is held without an end, by somebody who does not name it, will not come back soon. */
   bool ends = (c->capabilities & MG_CAP_EXTEND) != 0;
-  bool empty = ev->depth.pending == 0 && (ev->depth.in_flight <= 0 || !ends);
+  bool empty = ev->depth.pending == 0 && (ev->depth.in_flight <= 0 || !ends), ordered = (c->capabilities & MG_CAP_UNORDERED) == 0;
   mg_ms now = mg_now_ms();
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
     if (!e->published || now - e->sign_ms <= c->lease_ms) continue;
-    if (!empty && c->taken_ms - e->sign_ms <= c->lease_ms)
+    if (!empty && (!ordered || c->taken_ms - e->sign_ms <= c->lease_ms))
       e->suspect = false;
     else if (e->suspect)
       mg_coord_missing(c, e);

@@ -163,3 +163,4 @@ enum { CAPABILITIES = MG_CAP_EXACT_DEPTH | MG_CAP_SKIP_RUNS | MG_CAP_NACK_DELAY 
 const mg_backend_ops faulty_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM, CALLS};
 const mg_backend_ops resuming_backend = {.capabilities = CAPABILITIES | MG_CAP_RECLAIM | MG_CAP_RESUMES, CALLS};
 const mg_backend_ops plain_backend = {.capabilities = CAPABILITIES, CALLS};
+const mg_backend_ops unordered_backend = {.capabilities = CAPABILITIES | MG_CAP_UNORDERED, CALLS};

@@ -21,6 +21,7 @@ extern faulty_control faulty;
 extern const mg_backend_ops faulty_backend;
 extern const mg_backend_ops resuming_backend; /* with MG_CAP_RESUMES: the handle is kept over outages */
 extern const mg_backend_ops plain_backend; /* the same without MG_CAP_RECLAIM */
+extern const mg_backend_ops unordered_backend; /* the same, with MG_CAP_UNORDERED */
 void faulty_reset(void);
 
 #endif

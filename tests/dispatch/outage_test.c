@@ -184,20 +184,20 @@ static fake_deed slow_at_1234(void *owner, const char *worker, const mg_task *t)
 
 static void without_reclaim(void **state) {
   (void)state;
-  for (int dropped = 0; dropped < 2; dropped++) {
+  for (int dropped = 0; dropped < 3; dropped++) { /* the last time from a queue without an order: found missing when nothing waits any more */
     run_fixture f;
     atomic_int times = 1;
     fragile(&f, 5000);
-    f.backend = &plain_backend;
+    f.backend = dropped < 2 ? &plain_backend : &unordered_backend;
     mg_options_set_real(f.options, "lease_seconds", 0.5);
-    f.world.deed = dropped ? drop_at_1234 : vanish_at_1234;
+    f.world.deed = dropped > 0 ? drop_at_1234 : vanish_at_1234;
     f.world.owner = &times;
     fixture_run(&f);
     fixture_expect_whole(&f);
     assert_int_equal(f.state.hedges, 0);
     assert_int_equal(f.state.requeued_tasks, 1);
     assert_int_equal(f.state.repeats_dropped, 0);
-    assert_non_null(strstr(f.events, dropped ? "the broker no longer has it" : "its worker vanished"));
+    assert_non_null(strstr(f.events, dropped > 0 ? "the broker no longer has it" : "its worker vanished"));
     fixture_fini(&f);
   }
 }
