@@ -43,7 +43,6 @@ mg_err mg_kafka_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out
   *out = (mg_depth){.pending = -1, .in_flight = -1, .dead = -1, .results = -1, .oldest_ms = -1};
   int64_t *lag = calloc((size_t)k->task_partitions, sizeof *lag);
   if (lag == NULL) return mg_fail(e, MG_NOMEM, "no memory for offsets");
-  mg_kafka_commit(k, false);
   mg_err err = lags(k, lag, until, e);
   if (err == MG_OK) out->pending = 0;
   for (int32_t i = 0; err == MG_OK && i < k->task_partitions; i++) out->pending += lag[i];

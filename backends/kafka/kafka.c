@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 250, PROBE_MS = 1500 };
+enum { LOOK_MS = 250, PROBE_MS = 1500, LEAVE_MS = 5000, DESTROY_S = 3 };
 
 mg_err mg_kafka_trouble(mg_kafka *k, mg_error *e) {
   if (k->trouble == MG_OK) return mg_fail(e, MG_CONN, "no Kafka broker of %s answers", k->settings.servers);
@@ -68,6 +70,10 @@ static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, 
   if (ms > 0) k->throttled++;
 }
 
+static rd_kafka_queue_t *queue_of(rd_kafka_t *rk) {
+  return rd_kafka_type(rk) == RD_KAFKA_PRODUCER ? rd_kafka_queue_get_main(rk) : rd_kafka_queue_get_consumer(rk);
+}
+
 rd_kafka_t *mg_kafka_handle(mg_kafka *k, mg_kafka_role role, const char *group, mg_error *e) {
   rd_kafka_conf_t *conf;
   char why[256];
@@ -79,6 +85,7 @@ rd_kafka_t *mg_kafka_handle(mg_kafka *k, mg_kafka_role role, const char *group, 
   if (role == MG_KAFKA_GROUP) {
     rd_kafka_conf_set_rebalance_cb(conf, mg_kafka_rebalanced);
     rd_kafka_conf_set_offset_commit_cb(conf, mg_kafka_committed);
+    rd_kafka_conf_set_stats_cb(conf, mg_kafka_told);
   }
   rd_kafka_t *rk = rd_kafka_new(role == MG_KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why, sizeof why);
   if (rk == NULL) {
@@ -87,7 +94,7 @@ rd_kafka_t *mg_kafka_handle(mg_kafka *k, mg_kafka_role role, const char *group, 
     return NULL;
   }
   if (role != MG_KAFKA_PRODUCER) (void)rd_kafka_poll_set_consumer(rk);
-  rd_kafka_queue_t *q = role == MG_KAFKA_PRODUCER ? rd_kafka_queue_get_main(rk) : rd_kafka_queue_get_consumer(rk);
+  rd_kafka_queue_t *q = queue_of(rk);
   if (q != NULL) {
     rd_kafka_queue_io_event_enable(q, k->ready[1], "", 1);
     rd_kafka_queue_destroy(q);
@@ -134,27 +141,64 @@ mg_err mg_kafka_check_name(const char *what, const char *name, mg_error *e) {
   return mg_fail(e, MG_ARG, "a %s's name must have 1 to 200 bytes and no line ends", what);
 }
 
-static void destroy(rd_kafka_t *rk, bool down) {
+static void *destroy_at_leisure(void *rk) {
+  rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  return NULL;
+}
+
+/* Without a coordinator librdkafka waits for a whole session, if there is a commit to be made; it does so by itself then. */
+static void destroy(rd_kafka_t *rk) {
+  pthread_t thread;
+  struct timespec end;
   if (rk == NULL) return;
   if (rd_kafka_type(rk) == RD_KAFKA_PRODUCER) {
     (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_poll(rk, 0); /* what was given up is reported, and its memory freed */
   }
-  rd_kafka_destroy_flags(rk, down ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
+  rd_kafka_queue_t *q = queue_of(rk);
+  if (q != NULL) {
+    rd_kafka_queue_io_event_enable(q, -1, NULL, 0);
+    rd_kafka_queue_destroy(q);
+  }
+  if (pthread_create(&thread, NULL, destroy_at_leisure, rk) != 0) {
+    (void)destroy_at_leisure(rk);
+    return;
+  }
+  (void)clock_gettime(CLOCK_REALTIME, &end);
+  end.tv_sec += DESTROY_S;
+  if (pthread_timedjoin_np(thread, NULL, &end) != 0) (void)pthread_detach(thread);
+}
+
+/* In order, so that the others get our partitions at once; but not for as long as librdkafka would look for the coordinator. */
+static void leave_group(mg_kafka *k) {
+  rd_kafka_queue_t *q = rd_kafka_queue_new(k->group);
+  mg_ms end = mg_now_ms() + LEAVE_MS;
+  mg_kafka_hand_over(k, true);
+  rd_kafka_error_t *failed = q != NULL ? rd_kafka_consumer_close_queue(k->group, q) : NULL;
+  while (q != NULL && failed == NULL && rd_kafka_consumer_closed(k->group) == 0 && mg_now_ms() < end) {
+    rd_kafka_event_t *event = rd_kafka_queue_poll(q, 20);
+    if (event == NULL) continue;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+      mg_kafka_rebalanced(k->group, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event), k);
+    rd_kafka_event_destroy(event);
+  }
+  if (failed != NULL) rd_kafka_error_destroy(failed);
+  if (q != NULL) rd_kafka_queue_destroy(q);
 }
 
 static void kafka_close(mg_backend *b) {
   if (b == NULL) return;
   mg_kafka *k = mg_kafka_of(b);
   bool down = k->down || k->trouble == MG_FATAL; /* one broker of several that went (MG_CONN) does not keep us from leaving the group in order */
-  if (!down) mg_kafka_commit(k, true);
+  k->closing = true;
+  if (!down) mg_kafka_commit_all(k);
   if (!down) mg_kafka_commit_results(k, true);
   for (size_t i = 0; i < k->stash_count; i++) rd_kafka_message_destroy(k->stash[i]);
   free(k->stash);
-  if (k->group != NULL && k->joined && !down) (void)rd_kafka_consumer_close(k->group);
-  destroy(k->group, true);
-  destroy(k->reader, true);
-  destroy(k->producer, true);
+  if (k->group != NULL && k->joined && !down) leave_group(k);
+  destroy(k->group);
+  destroy(k->reader);
+  destroy(k->producer);
   while (k->leases != NULL) mg_kafka_lease_free(k, k->leases);
   mg_batch_clear(&k->early);
   mg_newest_fini(&k->notes);
@@ -162,6 +206,7 @@ static void kafka_close(mg_backend *b) {
   for (int i = 0; i < 2; i++) {
     if (k->ready[i] >= 0) (void)close(k->ready[i]);
   }
+  if (k->leaving != NULL) rd_kafka_topic_partition_list_destroy(k->leaving);
   free(k->partitions);
   free(k->identity);
   free(k->run);
@@ -254,7 +299,6 @@ static mg_err kafka_service(mg_backend *b, mg_ms until, mg_error *e) {
     mg_err err = mg_kafka_serve(k, e);
     if (err == MG_OK) err = mg_kafka_read(k, e);
     if (err != MG_OK) return err;
-    mg_kafka_commit(k, false);
     mg_kafka_commit_results(k, false);
     if (k->stash_count > 0 || mg_now_ms() >= until || !mg_kafka_wait(k, until)) return MG_OK;
   }
@@ -262,7 +306,7 @@ static mg_err kafka_service(mg_backend *b, mg_ms until, mg_error *e) {
 
 const mg_backend_ops mg_kafka_backend = {
     .name = "kafka",
-    .capabilities = MG_CAP_LIST_DEAD | MG_CAP_SHARED,
+    .capabilities = MG_CAP_LIST_DEAD | MG_CAP_SHARED | MG_CAP_UNORDERED,
     .open = kafka_open,
     .close = kafka_close,
     .publish_tasks = mg_kafka_publish_tasks,

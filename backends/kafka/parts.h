@@ -18,7 +18,10 @@ typedef struct mg_kafka_marks {
 
 typedef struct mg_kafka_partition { /* of the topic of tasks */
   int32_t number;
-  bool assigned, full; /* full: paused until its oldest task is settled */
+  bool assigned;
+  bool full;           /* paused until its oldest task is settled */
+  bool leaving;        /* paused until what is held of it is settled; then another member gets it */
+  size_t held;         /* receipts that are out and not settled */
   uint32_t generation; /* rises with each assignment and loss: receipts of an older one are void */
   int64_t fresh;       /* from here on nobody had a message before us */
   mg_kafka_marks marks;
@@ -43,10 +46,12 @@ typedef struct mg_kafka {
   char *identity, *run; /* run NULL: a worker, or one who looks */
   int wake_fd, ready[2];
   rd_kafka_t *producer, *group, *reader; /* group: made when tasks are fetched or counted; joined when they are fetched */
-  bool joined, paused;
+  bool joined, paused, closing;
+  rd_kafka_topic_partition_list_t *leaving; /* the group wants them for others, and waits for us until leave_by; or NULL */
+  mg_ms leave_by;
   mg_batch early;   /* tasks that came while none were wanted; the next fetch gives them */
   mg_ms fetched_ms; /* when tasks were last asked for */
-  mg_ms committed_ms, rebalanced_ms;
+  mg_ms committed_ms; /* results */
   mg_kafka_partition *partitions;
   size_t partition_count;
   int32_t task_partitions, result_partitions; /* of the topics, by the broker */
@@ -112,9 +117,23 @@ mg_err mg_kafka_publish_results(mg_backend *b, mg_publish *items, size_t count, 
 /* A header as text, NULL where it is not there. */
 const char *mg_kafka_header(const rd_kafka_message_t *m, const char *name);
 
-/* tasks.c */
-void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner);
+/* group.c */
+/* The callbacks: rebalance, commit, statistics (which commit what is settled). */
 void mg_kafka_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner);
+void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner);
+int mg_kafka_told(rd_kafka_t *rk, char *json, size_t len, void *owner);
+/* Ends the hand-over of partitions that others are to get, where nothing of them is held any more or its time is over; now: in any case. */
+void mg_kafka_hand_over(mg_kafka *k, bool now);
+mg_kafka_partition *mg_kafka_partition_of(mg_kafka *k, int32_t number); /* NULL where memory ended; moves the others */
+void mg_kafka_pause_all(mg_kafka *k, bool on);
+/* A partition whose oldest task is not settled for long gives no more: what is settled behind it must be remembered one by one. */
+void mg_kafka_hold_back(mg_kafka *k, mg_kafka_partition *p, bool on);
+void mg_kafka_commit_all(mg_kafka *k); /* waits */
+/* Waits some seconds for the answer; rd_kafka_commit would wait as long as librdkafka looks for the group's coordinator. */
+rd_kafka_resp_err_t mg_kafka_commit_and_wait(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
+
+/* tasks.c */
+void mg_kafka_drop_early(mg_kafka *k); /* those of partitions that are not ours, or not for long */
 mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e);
 mg_err mg_kafka_extend(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
@@ -122,7 +141,6 @@ mg_err mg_kafka_nack(mg_backend *b, mg_settle *items, size_t count, mg_ms until,
 mg_err mg_kafka_dead_letter(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 /* Polls the group without taking tasks: rebalances are served, and it does not seem dead. */
 void mg_kafka_rest(mg_kafka *k);
-void mg_kafka_commit(mg_kafka *k, bool now_and_wait);
 mg_lease *mg_kafka_lease_new(mg_kafka *k, const rd_kafka_message_t *m, bool result);
 void mg_kafka_lease_free(mg_kafka *k, mg_lease *l);
 

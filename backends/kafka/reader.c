@@ -131,13 +131,14 @@ mg_err mg_kafka_read(mg_kafka *k, mg_error *e) {
 void mg_kafka_commit_results(mg_kafka *k, bool wait) {
   static const mg_ms every = COMMIT_EVERY_MS;
   mg_ms now = mg_now_ms();
-  if (k->reader == NULL || k->run == NULL || k->results.low < 0 || k->results.low == k->results.committed) return;
-  if (!wait && now - k->committed_ms < every) return;
+  if (k->reader == NULL || k->run == NULL || k->results.low < 0) return;
+  if (!wait && (k->results.low == k->results.committed || now - k->committed_ms < every)) return; /* the last one may be under way still */
   k->committed_ms = now;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   if (list == NULL) return;
   rd_kafka_topic_partition_list_add(list, k->settings.results_topic, k->results_partition)->offset = k->results.low;
-  if (rd_kafka_commit(k->reader, list, wait ? 0 : 1) == RD_KAFKA_RESP_ERR_NO_ERROR) k->results.committed = k->results.low;
+  rd_kafka_resp_err_t code = wait ? mg_kafka_commit_and_wait(k->reader, list) : rd_kafka_commit(k->reader, list, 1);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) k->results.committed = k->results.low;
   rd_kafka_topic_partition_list_destroy(list);
 }
 

@@ -67,6 +67,7 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
   if (role == MG_KAFKA_READER) set(s, "", "enable.partition.eof", "true");
   if (role != MG_KAFKA_GROUP) return;
   set(s, "", "partition.assignment.strategy", "cooperative-sticky");
+  set(s, "", "statistics.interval.ms", mg_options_int(o, "partitions", 8) > 100 ? "1000" : "200"); /* what is settled is committed then; they are long */
   set_int(s, "session_timeout_ms", "session.timeout.ms", session);
   set_int(s, "session_timeout_ms", "heartbeat.interval.ms", session / 3 < 1000 ? session / 3 : 1000);
   set_int(s, "max_poll_interval_ms", "max.poll.interval.ms", mg_options_int(o, "max_poll_interval_ms", 300000));
@@ -75,6 +76,8 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
 
 mg_err mg_kafka_conf(rd_kafka_conf_t **out, const mg_kafka_settings *settings, mg_kafka_role role, const char *client, const char *group, mg_error *e) {
   static const char prefix[] = "librdkafka.";
+  static const char *const ours[] = {"enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "group.id", "partition.assignment.strategy",
+                                     "statistics.interval.ms"};
   setter s = {.conf = rd_kafka_conf_new(), .e = e};
   const char *key;
   char value[1024];
@@ -86,7 +89,12 @@ mg_err mg_kafka_conf(rd_kafka_conf_t **out, const mg_kafka_settings *settings, m
   set_connection(&s, settings->options);
   set_role(&s, settings->options, role);
   for (size_t i = 0; mg_options_at(settings->options, i, &key, value, sizeof value); i++) {
-    if (strncmp(key, prefix, sizeof prefix - 1) == 0) set(&s, key, key + sizeof prefix - 1, value);
+    if (strncmp(key, prefix, sizeof prefix - 1) != 0) continue;
+    const char *name = key + sizeof prefix - 1;
+    for (size_t j = 0; s.err == MG_OK && j < sizeof ours / sizeof *ours; j++) {
+      if (strcmp(name, ours[j]) == 0) s.err = mg_fail(e, MG_ARG, "librdkafka[\"%s\"] cannot be set: tasks would be lost or never settled without the value that mguard gives it", name);
+    }
+    set(&s, key, name, value);
   }
   if (s.err != MG_OK) {
     rd_kafka_conf_destroy(s.conf);

@@ -1,12 +1,11 @@
-/* The consumer group: partitions come and go, tasks are held and settled in any order, the contiguous beginning is committed. */
+/* Tasks are fetched from the partitions that are ours, held, and settled in any order. */
 #include "backends/kafka/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* SETTLE_MS: a commit of the old generation that arrives while the group settles costs the whole assignment; one that waits costs nothing. */
-enum { COMMIT_EVERY_MS = 100, IDLE_MS = 1000, SETTLE_MS = 2000, FRESH_MS = 2000 };
+enum { IDLE_MS = 1000 };
 
 /* ---- receipts ---- */
 
@@ -31,146 +30,21 @@ mg_lease *mg_kafka_lease_new(mg_kafka *k, const rd_kafka_message_t *m, bool resu
   return l;
 }
 
-void mg_kafka_lease_free(mg_kafka *k, mg_lease *l) {
-  if (l == NULL) return;
-  if (l->previous != NULL)
-    l->previous->next = l->next;
-  else
-    k->leases = l->next;
-  if (l->next != NULL) l->next->previous = l->previous;
-  free(l);
-}
-
 static bool is_held(const mg_kafka *k, const mg_lease *l) {
   if (l == NULL || l->result || l->settled) return false;
   const mg_kafka_partition *p = &k->partitions[l->partition];
   return p->assigned && p->generation == l->generation;
 }
 
-/* ---- partitions ---- */
-
-static mg_kafka_partition *partition_of(mg_kafka *k, int32_t number) {
-  for (size_t i = 0; i < k->partition_count; i++) {
-    if (k->partitions[i].number == number) return &k->partitions[i];
-  }
-  mg_kafka_partition *grown = realloc(k->partitions, (k->partition_count + 1) * sizeof *grown);
-  if (grown == NULL) return NULL;
-  k->partitions = grown;
-  mg_kafka_partition *p = &grown[k->partition_count++];
-  memset(p, 0, sizeof *p);
-  p->number = number;
-  p->marks.low = -1;
-  return p;
-}
-
-/* Those whose low has risen since the last commit; NULL where there is none. only: of these partitions, which go: all that is settled, since a
- * commit that is under way may come too late. */
-static rd_kafka_topic_partition_list_t *to_commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only) {
-  rd_kafka_topic_partition_list_t *list = NULL;
-  for (size_t i = 0; i < k->partition_count; i++) {
-    mg_kafka_partition *p = &k->partitions[i];
-    if (!p->assigned || p->marks.low < 0 || (only == NULL && p->marks.low == p->marks.committed)) continue;
-    if (only != NULL && rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)only, k->settings.topic, p->number) == NULL) continue;
-    if (list == NULL) list = rd_kafka_topic_partition_list_new((int)k->partition_count);
-    if (list == NULL) return NULL;
-    rd_kafka_topic_partition_list_add(list, k->settings.topic, p->number)->offset = p->marks.low;
-    p->marks.committed = p->marks.low;
-  }
-  return list;
-}
-
-static void to_repeat(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
-  for (int i = 0; i < list->cnt; i++) {
-    for (size_t j = 0; j < k->partition_count; j++) {
-      if (k->partitions[j].number == list->elems[i].partition) k->partitions[j].marks.committed = -1;
-    }
-  }
-}
-
-void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner) {
-  (void)rk;
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET && list != NULL) to_repeat(owner, list);
-}
-
-/* A commit that fails is made good by the next one, or its tasks come again elsewhere and their results are dropped. */
-static void commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only, bool wait) {
-  rd_kafka_topic_partition_list_t *list = to_commit(k, only);
-  if (list == NULL) return;
-  if (rd_kafka_commit(k->group, list, wait ? 0 : 1) != RD_KAFKA_RESP_ERR_NO_ERROR) to_repeat(k, list);
-  rd_kafka_topic_partition_list_destroy(list);
-}
-
-void mg_kafka_commit(mg_kafka *k, bool now_and_wait) {
-  if (k->group == NULL || !k->joined) return;
-  mg_ms now = mg_now_ms();
-  if (!now_and_wait && (now - k->committed_ms < COMMIT_EVERY_MS || now - k->rebalanced_ms < SETTLE_MS)) return;
-  k->committed_ms = now;
-  commit(k, NULL, now_and_wait);
-}
-
-/* Whoever had a partition before may have had all that was in it when it came to us; Kafka does not tell. */
-static void learn_fresh(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
-  int64_t *end = list->cnt > 0 ? calloc((size_t)k->task_partitions, sizeof *end) : NULL;
-  if (end != NULL && mg_kafka_offsets(k, k->settings.topic, 0, k->task_partitions, RD_KAFKA_OFFSET_END, end, mg_now_ms() + FRESH_MS, NULL) == MG_OK) {
-    for (int i = 0; i < list->cnt; i++) {
-      mg_kafka_partition *p = partition_of(k, list->elems[i].partition);
-      if (p != NULL && p->number < k->task_partitions) p->fresh = end[p->number];
-    }
-  }
-  free(end);
-}
-
-void mg_kafka_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner) {
-  mg_kafka *k = owner;
-  bool together = strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE") == 0, come = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-  if (!come && err != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
-    (void)rd_kafka_assign(rk, NULL);
-    return;
-  }
-  k->rebalanced_ms = mg_now_ms();
-  if (!come && rd_kafka_assignment_lost(rk) == 0) commit(k, list, true);
-  for (int i = 0; i < list->cnt; i++) {
-    mg_kafka_partition *p = partition_of(k, list->elems[i].partition);
-    if (p == NULL) continue;
-    p->assigned = come;
-    p->full = false;
-    p->generation++;
-    memset(&p->marks, 0, sizeof p->marks);
-    p->marks.low = p->marks.committed = -1;
-    p->fresh = INT64_MAX;
-  }
-  if (come) learn_fresh(k, list);
-  rd_kafka_error_t *failed = NULL;
-  if (together)
-    failed = come ? rd_kafka_incremental_assign(rk, list) : rd_kafka_incremental_unassign(rk, list);
+void mg_kafka_lease_free(mg_kafka *k, mg_lease *l) {
+  if (l == NULL) return;
+  if (is_held(k, l)) k->partitions[l->partition].held--;
+  if (l->previous != NULL)
+    l->previous->next = l->next;
   else
-    (void)rd_kafka_assign(rk, come ? list : NULL);
-  if (failed != NULL) rd_kafka_error_destroy(failed);
-  if (come && k->paused) (void)rd_kafka_pause_partitions(rk, list);
-}
-
-static void pause_all(mg_kafka *k, bool on) {
-  if (k->paused == on) return;
-  k->paused = on;
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->partition_count);
-  if (list == NULL) return;
-  for (size_t i = 0; i < k->partition_count; i++) {
-    if (k->partitions[i].assigned && !k->partitions[i].full) rd_kafka_topic_partition_list_add(list, k->settings.topic, k->partitions[i].number);
-  }
-  if (list->cnt > 0) (void)(on ? rd_kafka_pause_partitions(k->group, list) : rd_kafka_resume_partitions(k->group, list));
-  rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* A partition whose oldest task is not settled for long gives no more: what is settled behind it must be remembered one by one. */
-static void hold_back(mg_kafka *k, mg_kafka_partition *p, bool on) {
-  if (p->full == on || !p->assigned) return;
-  p->full = on;
-  if (k->paused) return;
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-  if (list == NULL) return;
-  rd_kafka_topic_partition_list_add(list, k->settings.topic, p->number);
-  (void)(on ? rd_kafka_pause_partitions(k->group, list) : rd_kafka_resume_partitions(k->group, list));
-  rd_kafka_topic_partition_list_destroy(list);
+    k->leases = l->next;
+  if (l->next != NULL) l->next->previous = l->previous;
+  free(l);
 }
 
 /* ---- fetching ---- */
@@ -189,13 +63,14 @@ static mg_err join(mg_kafka *k, mg_error *e) {
 }
 
 static mg_err take(mg_kafka *k, rd_kafka_message_t *m, mg_batch *out, mg_error *e) {
-  mg_kafka_partition *p = partition_of(k, m->partition);
+  mg_kafka_partition *p = mg_kafka_partition_of(k, m->partition);
   if (p == NULL) return mg_fail(e, MG_NOMEM, "no memory for tasks");
-  if (!p->assigned) return MG_OK; /* of an assignment that went meanwhile */
+  if (!p->assigned || p->leaving) return MG_OK; /* of an assignment that goes, or went meanwhile */
   mg_lease *l = mg_kafka_lease_new(k, m, false);
   if (l == NULL) return mg_fail(e, MG_NOMEM, "no memory for tasks");
   l->partition = (size_t)(p - k->partitions);
   l->generation = p->generation;
+  p->held++;
   bool again = m->offset < p->fresh || mg_kafka_header(m, "again") != NULL;
   mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .again = again, .from = "", .body = {m->payload, m->len}, .lease = l};
   if (!mg_batch_add(out, &d)) {
@@ -203,12 +78,13 @@ static mg_err take(mg_kafka *k, rd_kafka_message_t *m, mg_batch *out, mg_error *
     return mg_fail(e, MG_NOMEM, "no memory for tasks");
   }
   mg_kafka_mark_fetched(&p->marks, m->offset);
-  if (mg_kafka_marks_full(&p->marks)) hold_back(k, p, true);
+  if (mg_kafka_marks_full(&p->marks)) mg_kafka_hold_back(k, p, true);
   return MG_OK;
 }
 
 /* One message of the group, or an event of it: *got false where there was none. */
 static mg_err poll_group(mg_kafka *k, mg_batch *out, bool *got, mg_error *e) {
+  mg_kafka_hand_over(k, false);
   rd_kafka_message_t *m = rd_kafka_consumer_poll(k->group, 0);
   *got = m != NULL;
   if (m == NULL) return MG_OK;
@@ -224,6 +100,19 @@ static mg_err poll_group(mg_kafka *k, mg_batch *out, bool *got, mg_error *e) {
   }
   rd_kafka_message_destroy(m);
   return err;
+}
+
+void mg_kafka_drop_early(mg_kafka *k) {
+  size_t kept = 0;
+  for (size_t i = 0; i < k->early.count; i++) {
+    mg_delivery *d = &k->early.items[i];
+    if (is_held(k, d->lease) && !k->partitions[d->lease->partition].leaving)
+      k->early.items[kept++] = *d;
+    else
+      mg_kafka_lease_free(k, d->lease);
+  }
+  k->early.count = kept;
+  if (kept == 0) mg_batch_clear(&k->early);
 }
 
 /* Those that are still ours; the rest belongs to another worker now. */
@@ -253,13 +142,12 @@ mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, m
   mg_err err = mg_kafka_serve(k, e);
   if (err == MG_OK && how->max > 0) err = join(k, e);
   if (err != MG_OK || how->max == 0) return err;
-  pause_all(k, false);
+  mg_kafka_pause_all(k, false);
   err = give_early(k, how->max, out, e);
   for (;;) {
     bool got = true;
     while (err == MG_OK && got && out->count - begin < how->max) err = poll_group(k, out, &got, e);
     k->fetched_ms = mg_now_ms();
-    mg_kafka_commit(k, false);
     if (err == MG_OK) err = mg_kafka_serve(k, e);
     if (err != MG_OK || out->count > begin || k->fetched_ms >= how->until) return err;
     if (!mg_kafka_wait(k, how->until)) return MG_OK;
@@ -268,8 +156,9 @@ mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, m
 
 void mg_kafka_rest(mg_kafka *k) {
   if (k->group == NULL || !k->joined) return;
+  mg_kafka_hand_over(k, false);
   if (!k->paused && mg_now_ms() - k->fetched_ms < IDLE_MS) return; /* for a moment: what is prefetched would be dropped */
-  pause_all(k, true);
+  mg_kafka_pause_all(k, true);
   for (bool got = true; got && poll_group(k, &k->early, &got, NULL) == MG_OK;) {
   }
 }
@@ -288,8 +177,9 @@ static mg_err settle(mg_kafka *k, mg_lease *l) {
   if (!is_held(k, l)) return MG_LOST;
   mg_kafka_partition *p = &k->partitions[l->partition];
   l->settled = true;
+  p->held--;
   bool known = mg_kafka_mark_done(&p->marks, l->offset);
-  if (p->full && !mg_kafka_marks_full(&p->marks)) hold_back(k, p, false);
+  if (p->full && !mg_kafka_marks_full(&p->marks)) mg_kafka_hold_back(k, p, false);
   return known ? MG_OK : MG_LOST;
 }
 
@@ -298,7 +188,7 @@ mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, 
   (void)until;
   mg_err err = mg_kafka_serve(k, e);
   for (size_t i = 0; i < count; i++) items[i].err = err == MG_OK ? settle(k, items[i].lease) : err;
-  if (err == MG_OK) mg_kafka_commit(k, false);
+  mg_kafka_hand_over(k, false);
   return err;
 }
 
@@ -331,7 +221,6 @@ static mg_err move(mg_kafka *k, mg_settle *items, size_t count, bool dead, mg_ms
   }
   err = mg_kafka_produce(k, out, n, until, e);
   for (size_t j = 0; j < n; j++) items[of[j]].err = out[j].err == MG_OK ? settle(k, items[of[j]].lease) : out[j].err;
-  if (err == MG_OK) mg_kafka_commit(k, false);
 out:
   free(out);
   free(of);

@@ -236,7 +236,7 @@ local groups = {
     { key = "ssl_key_location", kind = "string", doc = "File with the key of the client's certificate." },
     { key = "librdkafka", kind = "custom", test = scalar_map, secret = true,
       says = "a table of librdkafka settings, each a string, number or truth value",
-      doc = "Settings passed to librdkafka as they are." },
+      doc = "Settings passed to librdkafka as they are; those without which tasks would be lost are refused." },
   } },
   { "SQS", SQS, {
     { key = "queue_url", kind = "string", test = http_url, says = URL_SAYS, required = true,
