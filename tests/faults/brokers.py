@@ -40,6 +40,7 @@ class Broker:
     hold_limit_s = None  # how long the broker lets a worker hold a task, where the test "the time limit of the broker" runs
     restarts = (False, True)  # of one run: by SIGKILL or politely
     chooses = True  # among runs; a first-in-first-out queue serves who came first
+    kill_every_s = 1  # in the test that kills workers again and again
     redelivers = False  # hands out by itself what a vanished worker held
     connectionless = False  # a connection that is cut costs a call and nothing else
 
@@ -428,11 +429,12 @@ class Redis(Broker):
 
 def known():
     """Every broker by its name."""
+    from brokers_kafka import Kafka
     from brokers_rabbitmq import RabbitMQ
     from brokers_redis import RedisCluster, RedisSentinel
     from brokers_sqs import Sqs, SqsFifo
 
-    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster, RabbitMQ, Sqs, SqsFifo)}
+    return {b.name: b for b in (Redis, RedisSentinel, RedisCluster, RabbitMQ, Kafka, Sqs, SqsFifo)}
 
 
 def missing(name):
@@ -443,6 +445,10 @@ def missing(name):
         from brokers_rabbitmq import missing as rabbitmq_missing
 
         return rabbitmq_missing()
+    if name == "kafka":
+        from brokers_kafka import missing as kafka_missing
+
+        return kafka_missing()
     if name.startswith("sqs"):
         from brokers_sqs import stand_ins
 

@@ -27,19 +27,19 @@ def plain(x):
     return "%s; %s executions by each worker" % (facts, busy)
 
 
-@fault("SIGKILL of a random worker every second")
+@fault("SIGKILL of a random worker, again and again")
 def killed(x):
-    """Each killed worker is replaced at once; its tasks run elsewhere."""
+    """One a second, where the broker can follow. Each is replaced at once; its tasks run elsewhere."""
     cases, queue = x.cases(2500, 8000), x.queue()
     workers = x.workers(queue, 3, 4)
     run = x.run(queue, cases)
     x.stage.executing(workers[0])
-    kills, hit, next_kill = 0, 0, time.monotonic() + 1
+    kills, hit, next_kill = 0, 0, time.monotonic() + x.broker.kill_every_s
     while run.running():
         if time.monotonic() < next_kill:
             time.sleep(0.01)
             continue
-        next_kill += 1
+        next_kill += x.broker.kill_every_s
         victim = x.rng.choice(workers)
         before = len(x.stage.log.of_worker(victim.pid))
         workers.remove(victim)
