@@ -11,12 +11,10 @@ static mg_err committed(mg_kafka *k, int64_t *out, mg_ms until, mg_error *e) {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(k->task_partitions);
   if (list == NULL) return mg_fail(e, MG_NOMEM, "no memory for offsets");
   for (int32_t i = 0; i < k->task_partitions; i++) rd_kafka_topic_partition_list_add(list, k->settings.topic, i);
-  mg_ms left = until - mg_now_ms();
-  rd_kafka_resp_err_t code = rd_kafka_committed(k->group, list, (int)(left < 1 ? 1 : left));
-  for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
-    out[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+  mg_err err = mg_kafka_committed_offsets(k, k->group, list, until, e);
+  for (int i = 0; err == MG_OK && i < list->cnt; i++) out[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
   rd_kafka_topic_partition_list_destroy(list);
-  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MG_OK : mg_kafka_fault(k, code, "committed offsets", e);
+  return err;
 }
 
 /* Messages of each partition that the group has not settled. */

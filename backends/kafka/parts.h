@@ -90,6 +90,8 @@ mg_err mg_kafka_topics(mg_kafka *k, mg_ms until, mg_error *e);
 int32_t mg_kafka_results_partition(const mg_kafka *k, const char *run);
 /* End (time -1) or beginning (-2) of partitions [0, count) of the topic. */
 mg_err mg_kafka_offsets(mg_kafka *k, const char *topic, int32_t first, int32_t count, int64_t time, int64_t *out, mg_ms until, mg_error *e);
+/* Fills in what the group of rk has committed; below 0 where nothing. */
+mg_err mg_kafka_committed_offsets(mg_kafka *k, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, mg_ms until, mg_error *e);
 
 /* marks.c */
 void mg_kafka_mark_fetched(mg_kafka_marks *m, int64_t offset);

@@ -23,14 +23,12 @@ static mg_err first_result(mg_kafka *k, int64_t *offset, mg_ms until, mg_error *
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   if (list == NULL) return mg_fail(e, MG_NOMEM, "no memory for offsets");
   rd_kafka_topic_partition_list_add(list, k->settings.results_topic, k->results_partition);
-  mg_ms left = until - mg_now_ms();
-  rd_kafka_resp_err_t code = rd_kafka_committed(k->reader, list, (int)(left < 1 ? 1 : left));
+  mg_err err = mg_kafka_committed_offsets(k, k->reader, list, until, e);
   *offset = list->elems[0].offset;
   rd_kafka_topic_partition_list_destroy(list);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return mg_kafka_fault(k, code, "the offset of the results", e);
-  if (*offset >= 0) return MG_OK;
+  if (err != MG_OK || *offset >= 0) return err;
   int64_t began = began_ms(k->run);
-  mg_err err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, began > EARLIER_MS ? began - EARLIER_MS : RD_KAFKA_OFFSET_BEGINNING,
+  err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, began > EARLIER_MS ? began - EARLIER_MS : RD_KAFKA_OFFSET_BEGINNING,
                                 offset, until, e);
   if (err == MG_OK && *offset < 0) err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, RD_KAFKA_OFFSET_END, offset, until, e);
   return err;

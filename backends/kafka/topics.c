@@ -118,7 +118,8 @@ mg_err mg_kafka_topics(mg_kafka *k, mg_ms until, mg_error *e) {
 }
 
 static bool passes(rd_kafka_resp_err_t code) {
-  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+  return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+         code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE || code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
          code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__TRANSPORT;
 }
 
@@ -142,4 +143,12 @@ mg_err mg_kafka_offsets(mg_kafka *k, const char *topic, int32_t first, int32_t p
     (void)mg_kafka_wait(k, mg_now_ms() + 20); /* a topic just made, or a leader just elected */
   }
   return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MG_OK : mg_kafka_fault(k, code, "offsets", e);
+}
+
+mg_err mg_kafka_committed_offsets(mg_kafka *k, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, mg_ms until, mg_error *e) {
+  rd_kafka_resp_err_t code;
+  while (passes(code = rd_kafka_committed(rk, list, (int)left_of(until))) && mg_now_ms() < until) {
+    (void)mg_kafka_wait(k, mg_now_ms() + 20); /* a coordinator just elected, or about to read its log */
+  }
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MG_OK : mg_kafka_fault(k, code, "committed offsets", e);
 }
