@@ -30,6 +30,9 @@ spec: build
 lint:
 	@scripts/deps test
 	@scripts/lint
+rockspec-check:
+	@scripts/deps test
+	@scripts/rockspec-check
 docs-check:
 	@$(QUIETLY) build
 	@tests/docs/check.py
@@ -62,6 +65,11 @@ install: build
 	@if [ -e build/man/mguard.1 ]; then install -D -m 644 build/man/mguard.1 $(DESTDIR)$(PREFIX)/share/man/man1/mguard.1; fi
 	@install -D -m 644 build/completions/mguard $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mguard
 	@install -D -m 644 build/completions/_mguard $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mguard
+# What LuaRocks asks for (rockspec/): the three folders are those of a rock under construction.
+install-rock: build
+	@for f in $(LUA_FILES); do install -D -m 644 $$f $(LUADIR)/$${f#lua/}; done
+	install -D -m 755 build/mguard $(BINDIR)/mguard
+	install -D -m 755 build/lua/mguard/core.so $(LIBDIR)/mguard/core.so
 man completions dist:
 	@scripts/package $@
 deb: build

@@ -225,7 +225,7 @@ static int core_cwd(lua_State *L) {
   return 1;
 }
 
-int luaopen_mguard_core(lua_State *L) {
+int mg_core_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"equal", core_equal},   {"approx", core_approx}, {"compare", core_compare}, {"same_integers", core_same_integers},         {"array", core_array},
       {"object", core_object}, {"mark", core_mark},     {"show", core_show},               {"json_encode", core_json_encode},

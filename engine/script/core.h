@@ -2,5 +2,5 @@
 #ifndef MG_SCRIPT_CORE_H
 #define MG_SCRIPT_CORE_H
 struct lua_State;
-int luaopen_mguard_core(struct lua_State *L);
+int mg_core_open(struct lua_State *L);
 #endif

@@ -113,7 +113,7 @@ static int open_all(lua_State *L) {
     lua_pushcclosure(L, load_embedded, 1);
     lua_setfield(L, -2, m->name);
   }
-  lua_pushcfunction(L, luaopen_mguard_core);
+  lua_pushcfunction(L, mg_core_open);
   lua_setfield(L, -2, "mguard.core");
   lua_pop(L, 1);
   mg_isolate_open(L);

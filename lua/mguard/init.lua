@@ -1,13 +1,17 @@
 --- mguard - may a candidate implementation replace the baseline? `local mg = require "mguard"`.
 local checks = require "mguard.checks"
 local clause = require "mguard.clause"
+local core = require "mguard.core"
 local goal = require "mguard.goal"
 local implementation = require "mguard.implementation"
 local measure = require "mguard.measure"
 local plan = require "mguard.plan"
+local queue = require "mguard.queue"
 local rule = require "mguard.rule"
+local run = require "mguard.run"
 local stats = require "mguard.stats"
 local stop = require "mguard.stop"
+local summary = require "mguard.report.summary"
 local where = require "mguard.where"
 
 ---@class mguard
@@ -32,6 +36,11 @@ local mg = {
   exec = implementation.exec,
   python = implementation.python,
   jsonl = plan.jsonl,
+  json = { encode = core.json_encode, decode = core.json_decode, null = core.null, array = core.array, object = core.object },
+  -- for scripts of one's own, run by lua5.4 and not by mguard
+  run = run.run,
+  queue = { open = queue.open },
+  report = { text = summary.text },
 }
 
 return setmetatable(mg, {

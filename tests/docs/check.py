@@ -2,7 +2,8 @@
 """Runs what the pages show. `check.py [PATTERN]` looks at README.md and docs/**.md; ends with `N passed, N failed`.
 
 A fenced block says by the words after its language what is done with it:
-  sh run [exit=N]        run by bash in the page's own folder; build/mguard is on PATH, examples/ is beside it
+  sh run [exit=N]        run by bash in the page's own folder; build/mguard is on PATH, examples/ is beside it,
+                         lua5.4 finds the module
   sh terminals           parts that begin with "# terminal": all but the last run in the background until the last has ended
   sh norun               not run here: it needs what this machine has not
   LANGUAGE file=NAME     written to NAME in the page's folder, for the blocks below it
@@ -33,7 +34,8 @@ class Page:
         self.port = str(free_port())
         for beside in ("examples", "build"):
             os.symlink(os.path.join(ROOT, beside), os.path.join(self.folder, beside))
-        self.env = dict(os.environ, PATH=os.path.join(ROOT, "build") + ":" + os.environ["PATH"], HOME=self.folder, NO_COLOR="1")
+        self.env = dict(os.environ, PATH=os.path.join(ROOT, "build") + ":" + os.environ["PATH"], HOME=self.folder, NO_COLOR="1",
+                        LUA_PATH="{0}/lua/?.lua;{0}/lua/?/init.lua;;".format(ROOT), LUA_CPATH="%s/build/lua/?.so;;" % ROOT)
 
     def start(self, text, out):
         return subprocess.Popen(["bash", "-euo", "pipefail", "-c", text.replace("6390", self.port)], cwd=self.folder, env=self.env,
