@@ -412,8 +412,8 @@ static void difference_by_clusters(mg_judgement *j, const mg_goal *g, const mg_f
   for (size_t i = 0; i < n && list != NULL; i++) list[i] = f->measures->clusters[i].counts;
   bool known = list != NULL && n >= 2 &&
                (g->difference_by == MG_BY_CLUSTERS ? mg_cluster_bootstrap(list, n, j->level, 0, f->seed, &c, &ignored) == MG_OK : mg_cluster_robust(list, n, j->level, &c));
+  j->difference = known ? mg_cluster_verdict(list, n, j->level, c.interval) : (mg_interval){-1, 1};
   free(list);
-  j->difference = known ? c.interval : (mg_interval){-1, 1};
   j->design_effect = known ? c.design_effect : NAN;
   j->clusters = n;
 }

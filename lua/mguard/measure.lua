@@ -197,6 +197,9 @@ function measure.fits(spec, endpoints, at, over)
   if spec.stop.kind ~= "fixed" then
     where.fail(at, ("stop %s takes cases for independent, and cluster says that they are not: use mg.stop.fixed()"):format(spec.stop.kind))
   end
+  if next(endpoints) then
+    where.fail(at, "endpoints take cases for independent, and cluster says that they are not: leave one of the two out, or watch by monitors")
+  end
   if spec.correction then
     where.fail(at, "correction takes cases for independent, and cluster says that they are not: leave one of the two out")
   end

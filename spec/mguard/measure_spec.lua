@@ -105,6 +105,7 @@ describe("what a plan measures", function()
     ["endpoints = { tokens = 1 }, stop = mg.stop.group()"] = "endpoints are judged once, after all cases",
     ["cluster = print, stop = mg.stop.anytime()"] = "stop anytime takes cases for independent, and cluster says that they are not",
     ["cluster = print, stop = mg.stop.group()"] = "stop group takes cases for independent",
+    ["cluster = print, endpoints = { latency = 1 }"] = "endpoints take cases for independent, and cluster says that they are not",
     ["cluster = print, correction = 'holm'"] = "correction takes cases for independent",
     ["cluster = print, interval = 'tango'"] = 'interval = "tango" takes cases for independent',
     ["interval = 'robust'"] = 'interval = "robust" needs clusters',

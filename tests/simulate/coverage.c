@@ -115,7 +115,7 @@ void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double ra
 }
 
 void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c, simulate_coverage out[SIMULATE_CLUSTERED]) {
-  static const char *const names[] = {"robust", "cluster bootstrap", "tango (ignores clusters)"};
+  static const char *const names[] = {"robust alone", "bootstrap alone", "robust", "cluster-bootstrap", "tango (ignores clusters)"};
   for (int k = 0; k < SIMULATE_CLUSTERED; k++) out[k] = (simulate_coverage){names[k], 0, 0};
   mg_cluster *list = calloc(clusters, sizeof *list);
   if (!list) abort();
@@ -139,10 +139,12 @@ void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, d
     all.both = clusters * 10 - all.base_only - all.cand_only;
     mg_clustered c;
     mg_cluster_robust(list, clusters, LEVEL, &c);
+    simulate_note(&out[2], mg_cluster_verdict(list, clusters, LEVEL, c.interval), p_c - p_b);
     simulate_note(&out[0], c.interval, p_c - p_b);
     if (mg_cluster_bootstrap(list, clusters, LEVEL, 1000, r, &c, NULL)) abort();
     simulate_note(&out[1], c.interval, p_c - p_b);
-    simulate_note(&out[2], mg_tango(&all, LEVEL), p_c - p_b);
+    simulate_note(&out[3], mg_cluster_verdict(list, clusters, LEVEL, c.interval), p_c - p_b);
+    simulate_note(&out[4], mg_tango(&all, LEVEL), p_c - p_b);
   }
   simulate_average(out, SIMULATE_CLUSTERED, replicates);
   free(list);

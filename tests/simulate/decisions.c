@@ -88,15 +88,18 @@ static void unpaired_table(FILE *out, uint64_t replicates) {
 }
 
 static void clustered_table(FILE *out, uint64_t replicates) {
+  static const double shares[][2] = {{.1, .1}, {.02, .005}, {.02, 0}};
   static const uint64_t sizes[] = {10, 20, 50, 200};
   simulate_coverage c[SIMULATE_CLUSTERED];
-  for (uint32_t k = 0; k < 4; k++) {
-    char name[80];
-    simulate_clustered(300 + k, replicates, sizes[k], .1, .1, c);
-    if (k == 0) simulate_head(out, "clusters of ten (stream)", c, SIMULATE_CLUSTERED);
-    snprintf(name, sizeof name, "%llu (%u)", (unsigned long long)sizes[k], 300 + k);
-    simulate_row(out, name, c, SIMULATE_CLUSTERED);
-  }
+  uint32_t cell = 300;
+  for (size_t i = 0; i < 3; i++)
+    for (size_t k = 0; k < 4; k++, cell++) {
+      char name[80];
+      simulate_clustered(cell, replicates, sizes[k], shares[i][0], shares[i][1], c);
+      if (cell == 300) simulate_head(out, "clusters of ten: p_b, p_c, clusters (stream)", c, SIMULATE_CLUSTERED);
+      snprintf(name, sizeof name, "%g, %g, %llu (%u)", shares[i][0], shares[i][1], (unsigned long long)sizes[k], cell);
+      simulate_row(out, name, c, SIMULATE_CLUSTERED);
+    }
 }
 
 typedef struct question {
@@ -151,11 +154,16 @@ bool simulate_table(FILE *out, uint64_t replicates, const char *part) {
     const char *name;
     void (*print)(FILE *out, uint64_t replicates);
     uint64_t divided; /* costly rows get fewer replicates */
-  } parts[] = {{"paired", paired_table, 1}, {"unpaired", unpaired_table, 1}, {"clusters", clustered_table, 10}, {"decisions", decision_table, 1}, {"measures", simulate_measures_tables, 1}};
+  } parts[] = {{"paired", paired_table, 1},
+               {"unpaired", unpaired_table, 1},
+               {"clusters", clustered_table, 10},
+               {"decisions", decision_table, 1},
+               {"measures", simulate_measures_tables, 1}};
   bool found = false;
   if (strcmp(part, "seed") == 0) {
-    fprintf(out, "Seed %u, %llu replicates a row (clusters: a tenth, metrics: a twentieth, endpoints: a quarter); a share of .95 has a standard error of %.4f.\n", SIMULATE_SEED,
-            (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
+    fprintf(out,
+            "Seed %u, %llu replicates a row (clusters: a tenth, metrics: a twentieth, endpoints: a quarter); a share of .95 has a standard error of %.4f.\n",
+            SIMULATE_SEED, (unsigned long long)replicates, sqrt(.95 * .05 / (double)replicates));
     return true;
   }
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

@@ -29,8 +29,8 @@ typedef struct simulate_coverage {
 void simulate_paired(uint32_t cell, uint64_t replicates, uint64_t n, double p_b, double p_c, double base_rate, simulate_coverage out[SIMULATE_PAIRED]);
 #define SIMULATE_UNPAIRED 8 /* wilson, clopper-pearson (of the first); newcombe, agresti-caffo, bayes, katz, koopman, both */
 void simulate_unpaired(uint32_t cell, uint64_t replicates, uint64_t n, double rate1, double rate2, simulate_coverage out[SIMULATE_UNPAIRED]);
-/* Clusters of ten cases that mostly agree with each other; robust and bootstrap intervals, and Tango's, which ignores it. */
-#define SIMULATE_CLUSTERED 3
+/* Clusters of ten cases that mostly agree with each other; robust and bootstrap intervals, both as a verdict takes them, and Tango's, which ignores it. */
+#define SIMULATE_CLUSTERED 5
 void simulate_clustered(uint32_t cell, uint64_t replicates, uint64_t clusters, double p_b, double p_c, simulate_coverage out[SIMULATE_CLUSTERED]);
 
 typedef struct simulate_decisions {

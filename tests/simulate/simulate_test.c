@@ -63,13 +63,22 @@ static void unpaired_intervals_cover(void **state) {
 
 static void clusters_are_taken_into_account(void **state) {
   (void)state;
+  enum { ROBUST_ALONE, BOOTSTRAP_ALONE, ROBUST, CLUSTER_BOOTSTRAP, IGNORING };
   simulate_coverage c[SIMULATE_CLUSTERED];
   const uint64_t replicates = 300;
   simulate_clustered(40, replicates, 40, .1, .1, c);
   double noise = slack(.95, replicates);
-  assert_at_least(c[0].coverage, .94 - noise);
-  assert_at_least(c[1].coverage, .93 - noise);
-  assert_at_most(c[2].coverage, .85); /* and Tango alone would be wrong by far */
+  for (int k = ROBUST_ALONE; k <= CLUSTER_BOOTSTRAP; k++) assert_at_least(c[k].coverage, (k % 2 ? .93 : .94) - noise);
+  assert_at_most(c[IGNORING].coverage, .85);                          /* and Tango alone would be wrong by far */
+  assert_at_most(c[ROBUST].width, 1.35 * c[ROBUST_ALONE].width); /* what it costs */
+  /* Where few cases differ the sandwich knows of too few clusters, and often of none. */
+  static const uint64_t clusters[] = {5, 20, 60};
+  for (uint32_t i = 0; i < LENGTH(clusters); i++) {
+    simulate_clustered(41 + i, replicates, clusters[i], .02, 0, c);
+    assert_at_most(c[ROBUST_ALONE].coverage, .9);
+    assert_at_least(c[ROBUST].coverage, .95 - noise);
+    assert_at_least(c[CLUSTER_BOOTSTRAP].coverage, .95 - noise);
+  }
 }
 
 static mg_stop_plan rule(mg_stop_kind kind, mg_spending spending, double low, double high, uint64_t max) {

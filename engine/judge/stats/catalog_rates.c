@@ -160,10 +160,14 @@ static mg_err clustered(const mg_given *in, mg_answer *out, bool resample, mg_er
     err = mg_cluster_bootstrap(list, in[0].count, in[3].number, (size_t)in[4].number, (uint64_t)in[5].number, &c, e);
   else if (err == MG_OK && !mg_cluster_robust(list, in[0].count, in[3].number, &c))
     err = mg_fail(e, MG_ARG, "fewer than 2 clusters say nothing about how they vary");
+  mg_interval verdict = {NAN, NAN};
+  if (err == MG_OK) verdict = mg_cluster_verdict(list, in[0].count, in[3].number, c.interval);
   free(list);
   if (err != MG_OK) return err;
   mg_answer_number(out, "estimate", c.delta);
   give(out, c.interval);
+  mg_answer_number(out, "verdict_low", verdict.low);
+  mg_answer_number(out, "verdict_high", verdict.high);
   mg_answer_number(out, "se", c.se);
   mg_answer_number(out, "design_effect", c.design_effect);
   mg_answer_number(out, "clusters", (double)c.clusters);
@@ -190,7 +194,7 @@ const mg_method mg_methods_of_rates[] = {
     {"relative_risk", "the same: Koopman's where a cell is 0 or full, else Katz's", {TWO_RATES, LEVEL}, relative_risk},
     {"tang", "candidate's rate / baseline's, paired, score interval", {PAIRS, LEVEL}, tang},
     {"cluster_robust",
-     "difference of paired rates where cases come in clusters: lists with a number for each cluster",
+     "difference of paired rates where cases come in clusters: lists with a number for each; verdict_low, verdict_high: what a run rests on",
      {COUNTS("baseline_only"), COUNTS("candidate_only"), COUNTS("n"), LEVEL},
      cluster_robust},
     {"cluster_bootstrap",

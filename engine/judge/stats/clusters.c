@@ -34,6 +34,28 @@ bool mg_cluster_robust(const mg_cluster *clusters, size_t count, double level, m
   return true;
 }
 
+mg_interval mg_cluster_verdict(const mg_cluster *clusters, size_t count, double level, mg_interval by) {
+  const double unseen = .25;
+  mg_clustered c;
+  mg_pairs all = {0, 0, 0, 0};
+  double n = 0, sizes = 0, squares = 0;
+  if (!mg_cluster_robust(clusters, count, level, &c)) return (mg_interval){-1, 1};
+  for (size_t i = 0; i < count; i++) {
+    double net = cluster_sum(&clusters[i]), size = (double)clusters[i].n;
+    n += size;
+    sizes += size * size;
+    squares += net * net;
+    all.base_only += clusters[i].base_only;
+    all.cand_only += clusters[i].cand_only;
+  }
+  double discordant = (double)all.base_only + (double)all.cand_only, usual = sizes / n;
+  double effect = (squares + unseen * usual * usual) / (discordant + unseen * usual);
+  effect = fmax(1, fmax(effect, c.design_effect));
+  all.both = (uint64_t)(n - discordant);
+  mg_interval score = mg_tango_z(&all, mg_student_quantile((1 + level) / 2, (double)c.clusters - 1) * sqrt(effect));
+  return (mg_interval){fmin(by.low, score.low), fmax(by.high, score.high)};
+}
+
 static int by_value(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);

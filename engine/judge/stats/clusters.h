@@ -31,4 +31,10 @@ bool mg_cluster_robust(const mg_cluster *clusters, size_t count, double level, m
  * means 10,000, fewer where clusters are many (never below 1,000). MG_ARG below 2 clusters. */
 mg_err mg_cluster_bootstrap(const mg_cluster *clusters, size_t count, double level, size_t resamples, uint64_t seed, mg_clustered *out, mg_error *e);
 
+/* What a verdict may rest on: `by` (one of the above), widened on each side where Tango's interval reaches further, with Student's quantile of clusters - 1
+ * degrees of freedom times the root of the design effect. A sandwich knows of the clusters that it has seen to differ alone, and has no width where none
+ * does; here a quarter of a cluster of usual size whose cases all differ alike counts as not yet seen, so that without any differing case clusters
+ * count as single cases do, and the more of them differ the less it matters. [-1, 1] below 2 clusters. */
+mg_interval mg_cluster_verdict(const mg_cluster *clusters, size_t count, double level, mg_interval by);
+
 #endif

@@ -38,6 +38,37 @@ static void single_cases(void **state) {
   assert_relative(r.design_effect, 400. / 399, 1e-12);
 }
 
+/* What a verdict rests on is never narrower, and has a width where nothing differs: that of as many cases as there are clusters. */
+static void for_a_verdict(void **state) {
+  (void)state;
+  mg_clustered r;
+  mg_cluster same[30];
+  for (int i = 0; i < 30; i++) same[i] = (mg_cluster){0, 0, 100};
+  assert_true(mg_cluster_robust(same, 30, .95, &r));
+  assert_true(r.interval.low == 0 && r.interval.high == 0);
+  mg_interval v = mg_cluster_verdict(same, 30, .95, r.interval);
+  double t = 2.045229642; /* Student's .975 quantile of 29 degrees; Tango without any differing pair reaches z^2/(n + z^2) */
+  assert_digits(v.high, t * t / (30 + t * t), 8);
+  assert_digits(v.low, -v.high, 12);
+  assert_true(mg_cluster_robust(eight, 8, .95, &r));
+  v = mg_cluster_verdict(eight, 8, .95, r.interval);
+  assert_true(v.low <= r.interval.low && v.high >= r.interval.high && v.low > -.2 && v.high < .4);
+  v = mg_cluster_verdict(eight, 1, .95, r.interval);
+  assert_true(v.low == -1 && v.high == 1);
+  /* Swapping the roles mirrors it. */
+  mg_cluster swapped[8];
+  for (int i = 0; i < 8; i++) swapped[i] = (mg_cluster){eight[i].cand_only, eight[i].base_only, eight[i].n};
+  mg_interval a = mg_cluster_verdict(eight, 8, .95, (mg_interval){0, 0}), b = mg_cluster_verdict(swapped, 8, .95, (mg_interval){0, 0});
+  assert_digits(a.low, -b.high, 9);
+  assert_digits(a.high, -b.low, 9);
+  /* Many clusters of which many differ: the sandwich's own, all but. */
+  static mg_cluster many[2000];
+  for (int i = 0; i < 2000; i++) many[i] = (mg_cluster){i % 3 == 0 ? 2 : 0, i % 4 == 0 ? 2 : 0, 10};
+  assert_true(mg_cluster_robust(many, 2000, .95, &r));
+  v = mg_cluster_verdict(many, 2000, .95, r.interval);
+  assert_true(v.high - v.low < 1.05 * (r.interval.high - r.interval.low));
+}
+
 static void resampled(void **state) {
   (void)state;
   mg_clustered once, again, other;
@@ -87,7 +118,7 @@ static void corrections(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(robust),      cmocka_unit_test(refuses_fewer_than_two), cmocka_unit_test(single_cases), cmocka_unit_test(resampled),
+      cmocka_unit_test(robust),      cmocka_unit_test(refuses_fewer_than_two), cmocka_unit_test(single_cases), cmocka_unit_test(for_a_verdict), cmocka_unit_test(resampled),
       cmocka_unit_test(corrections),
   };
   return run_all(tests);
