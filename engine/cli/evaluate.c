@@ -21,6 +21,7 @@ static const mg_flag flags[] = {{"task", "NAME|FILE", "built-in task (top_k) or 
                                 {"seed", "N", "seed of the generator (default 0)", NULL},
                                 {"policy", "GOAL", "noninferiority:0.01, superiority:0.02 or equivalence:0.01 (default noninferiority:0.01)", NULL},
                                 {"min-delta", "D", "adopt where the pass rate is shown to change by more than D, a loss where it is negative", NULL},
+                                {"min-pass-rate", "R", "adopt only where the candidate's own pass rate is shown to be at least R", NULL},
                                 {"alpha", "A", "two-sided error of the goal (default 0.05)", NULL},
                                 {"ci-method", "METHOD", "how the interval of the difference is computed (default tango)", NULL},
                                 {"parallel", "N", "executors on this machine (default: one a core)", NULL},
@@ -128,7 +129,7 @@ int mg_cli_evaluate(int argc, char **argv) {
   static const struct {
     const char *flag;
     double low, high;
-  } ranges[] = {{"n", 1, 9007199254740992.}, {"parallel", 1, 1024}, {"mem-mb", 8, 1048576}, {"violation-cap", 1, 1000}, {"alpha", 1e-9, 0.5}};
+  } ranges[] = {{"n", 1, 9007199254740992.}, {"parallel", 1, 1024}, {"mem-mb", 8, 1048576}, {"violation-cap", 1, 1000}, {"alpha", 1e-9, 0.5}, {"min-pass-rate", 1e-9, 1 - 1e-9}};
   for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
     if (!mg_args_number(&a, &command, ranges[i].flag, ranges[i].low, ranges[i].high, 0, &number)) return MG_EXIT_USAGE;
   }

@@ -500,6 +500,19 @@ static void swap_reasons(mg_judgement *j, int a, int b) {
   memcpy(j->reasons[b], held, sizeof held);
 }
 
+/* Both must hold for an adopt, one that does not is enough to reject. */
+static mg_verdict both(mg_verdict a, mg_verdict b) {
+  return a == MG_REJECT || b == MG_REJECT ? MG_REJECT : a == MG_INCONCLUSIVE || b == MG_INCONCLUSIVE ? MG_INCONCLUSIVE : MG_ADOPT;
+}
+
+/* The difference, and the pass rate that the candidate must have besides. What decided comes first. */
+static mg_verdict judge_floor(mg_judgement *j, uint64_t passes, uint64_t n, const mg_goal *rate, mg_verdict by_difference) {
+  int first = j->reason_count - 1;
+  mg_verdict by_rate = judge_rate(j, passes, n, rate), all = both(by_difference, by_rate);
+  if (by_difference != all && j->reason_count == first + 2) swap_reasons(j, first, first + 1);
+  return all;
+}
+
 /* The goal and the endpoints together: all must hold for an adopt, one that does not is enough to reject. What decided comes first. */
 static mg_verdict judge_endpoints(mg_judgement *j, const mg_goal *g, const mg_facts *f, int first, mg_verdict by_goal) {
   mg_verdict each[MG_MAX_COLUMNS + 1], all = by_goal;
@@ -511,7 +524,7 @@ static mg_verdict judge_endpoints(mg_judgement *j, const mg_goal *g, const mg_fa
     mg_verdict one = j->views[i].holds == MG_RIGHT ? MG_ADOPT : j->views[i].holds == MG_WRONG ? MG_REJECT : MG_INCONCLUSIVE;
     mg_view_say(&f->views[i], &j->views[i], 1 - g->alpha, true, j->reasons[j->reason_count++], sizeof j->reasons[0]);
     each[n++] = one;
-    all = all == MG_REJECT || one == MG_REJECT ? MG_REJECT : all == MG_INCONCLUSIVE || one == MG_INCONCLUSIVE ? MG_INCONCLUSIVE : MG_ADOPT;
+    all = both(all, one);
   }
   if (n == 1) return by_goal;
   int deciding = 0;
@@ -553,6 +566,7 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
       by_goal = judge_discordant(out, t, f);
     else
       by_goal = judge_pairs(out, t, g, f);
+    if (paired && g->min_pass_rate > 0) by_goal = judge_floor(out, passes, n, &rate, by_goal);
     by_goal = judge_endpoints(out, g, f, first, by_goal);
   }
   if (f->clustered && out->clusters >= 2 && out->clusters < MG_CLUSTERS_FEW)

@@ -22,7 +22,7 @@ const char *mg_rate_name(mg_rate_kind k);
 typedef struct mg_goal {
   mg_goal_kind kind;
   double margin;        /* a difference of pass rates */
-  double min_pass_rate; /* MG_ABSOLUTE, the goal of a plan without a baseline */
+  double min_pass_rate; /* MG_ABSOLUTE, the goal of a plan without a baseline; else what an adopt needs besides, 0: nothing */
   double alpha;         /* two-sided: the interval's level is 1 - alpha */
   mg_difference_kind difference_by;
   mg_rate_kind rate_by;

@@ -117,7 +117,7 @@ static json_t *goal_of(const mg_live *l) {
   json_t *j = json_object();
   set(j, "kind", json_string(mg_goal_name(judges_rate(l) ? MG_ABSOLUTE : g->kind)));
   set(j, "margin", judges_rate(l) ? json_null() : number(g->margin));
-  set(j, "min_pass_rate", judges_rate(l) ? number(g->min_pass_rate) : json_null());
+  set(j, "min_pass_rate", judges_rate(l) || g->min_pass_rate > 0 ? number(g->min_pass_rate) : json_null());
   return j;
 }
 

@@ -62,7 +62,7 @@ static json_t *goal_of(const mg_goal *g, bool has_baseline) {
   json_t *j = json_object();
   json_object_set_new(j, "kind", json_string(mg_goal_name(rate ? MG_ABSOLUTE : g->kind)));
   json_object_set_new(j, "margin", rate ? json_null() : number(g->margin));
-  json_object_set_new(j, "min_pass_rate", rate ? number(g->min_pass_rate) : json_null());
+  json_object_set_new(j, "min_pass_rate", rate || g->min_pass_rate > 0 ? number(g->min_pass_rate) : json_null());
   json_object_set_new(j, "alpha", number(g->alpha));
   return j;
 }

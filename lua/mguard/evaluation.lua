@@ -24,6 +24,7 @@ end
 ---@return table
 function evaluation.goal(planned, over, paired)
   local kind, value = planned.kind, planned.margin or planned.min_pass_rate
+  local floor = over.min_pass_rate
   if over.goal then
     kind, value = parse(over.goal)
     if not kind then where.fail("--goal", ("must be %s, got %s"):format(evaluation.GOAL_SAYS, rule.show(over.goal))) end
@@ -34,7 +35,13 @@ function evaluation.goal(planned, over, paired)
     where.fail("--goal", paired and "absolute judges one implementation alone, and there is a baseline"
       or ("%s compares with a baseline, and there is none: give --baseline"):format(kind))
   end
-  local ok, made = pcall(goal[kind], value, { alpha = over.alpha or planned.alpha })
+  if not paired and floor then
+    if over.goal then where.fail("--min-pass-rate", "--goal absolute says the pass rate already: give one of them") end
+    value, floor = floor, nil
+  elseif paired and not floor and planned.kind ~= "absolute" then
+    floor = planned.min_pass_rate
+  end
+  local ok, made = pcall(goal[kind], value, { alpha = over.alpha or planned.alpha, min_pass_rate = floor })
   if not ok then where.fail("--goal", (tostring(made):gsub("^.-: ", "", 1))) end
   return goal.of(made)
 end

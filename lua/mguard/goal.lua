@@ -13,6 +13,8 @@ local MARGINS <const> = {
 }
 local RATE <const> = { key = "min_pass_rate", kind = "number", above = 0, below = 1, default = 0.99 }
 
+local FLOOR <const> = { key = "min_pass_rate", kind = "number", above = 0, below = 1 }
+
 local function build(kind, first, value, options)
   local what, at = "mg.goal." .. kind, where.at()
   local given = {}
@@ -22,23 +24,24 @@ local function build(kind, first, value, options)
     for k, v in pairs(options or {}) do given[k] = v end
     given[first.key] = value
   end
-  local g = rule.fields(given, { first, ALPHA }, at, what)
+  local g = rule.fields(given, first == RATE and { first, ALPHA } or { first, ALPHA, FLOOR }, at, what)
   return setmetatable({ kind = kind, margin = g.margin, min_pass_rate = g.min_pass_rate, alpha = g.alpha, where = at }, Goal)
 end
 
---- The candidate's pass rate is not worse than the baseline's by more than margin. The default, with margin 0.01.
----@param margin? number|{margin?: number, alpha?: number}
----@param options? {alpha?: number}
+--- The candidate's pass rate is not worse than the baseline's by more than margin. The default, with margin 0.01. Where min_pass_rate is given
+--- its own pass rate must be shown to be at least that, too; so with the two below.
+---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
+---@param options? {alpha?: number, min_pass_rate?: number}
 function goal.noninferiority(margin, options) return (build("noninferiority", MARGINS.noninferiority, margin, options)) end
 
 --- The candidate's pass rate is better than the baseline's by more than margin (default 0).
----@param margin? number|{margin?: number, alpha?: number}
----@param options? {alpha?: number}
+---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
+---@param options? {alpha?: number, min_pass_rate?: number}
 function goal.superiority(margin, options) return (build("superiority", MARGINS.superiority, margin, options)) end
 
 --- The two pass rates differ by less than margin, either way.
----@param margin? number|{margin?: number, alpha?: number}
----@param options? {alpha?: number}
+---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
+---@param options? {alpha?: number, min_pass_rate?: number}
 function goal.equivalence(margin, options) return (build("equivalence", MARGINS.equivalence, margin, options)) end
 
 --- For a plan without a baseline: the pass rate is at least min_pass_rate (default 0.99).

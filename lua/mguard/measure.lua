@@ -203,6 +203,9 @@ function measure.fits(spec, endpoints, at, over)
   if spec.correction then
     where.fail(at, "correction takes cases for independent, and cluster says that they are not: leave one of the two out")
   end
+  if spec.goal.min_pass_rate and spec.baseline then
+    where.fail(at, "min_pass_rate takes cases for independent, and cluster says that they are not: leave one of the two out")
+  end
   if not spec.baseline then where.fail(at, "cluster widens the interval of the difference to a baseline, and the plan has none") end
   if spec.interval and not clustered then
     where.fail(flag, ("interval = %q takes cases for independent, and cluster says that they are not: use \"robust\" or \"cluster-bootstrap\"")

@@ -86,6 +86,7 @@ local OVERRIDES <const> = {
   { key = "baseline", kind = "string", says = "the name of an implementation or a file", flag = "--baseline" },
   { key = "candidate", kind = "string", says = "the name of an implementation or a file", flag = "--candidate" },
   { key = "goal", kind = "string", says = evaluation.GOAL_SAYS, flag = "--goal" },
+  { key = "min_pass_rate", kind = "number", above = 0, below = 1, flag = "--min-pass-rate" },
   { key = "alpha", kind = "number", above = 0, max = 0.5, flag = "--alpha" },
   { key = "interval", kind = "enum", values = plan.INTERVALS, flag = "--interval" },
   { key = "violation_cap", kind = "integer", min = plan.VIOLATION_CAP.min, max = plan.VIOLATION_CAP.max, flag = "--violation-cap" },
@@ -229,7 +230,7 @@ function script.normalise(value, name, overrides)
     memory_given = over.memory_mb ~= nil or value.limits_given.memory_mb,
   }
   spec.stop = value.stop
-  if over.goal then stop.fits(spec.stop, spec.goal, "--goal") end
+  if over.goal or over.min_pass_rate then stop.fits(spec.stop, spec.goal, over.goal and "--goal" or "--min-pass-rate") end
   if over.interval and (not spec.baseline or spec.stop.kind ~= "fixed") then
     where.fail("--interval", spec.baseline and ("stop %s has an interval of its own"):format(spec.stop.kind)
       or "is that of the difference to a baseline, and there is none")

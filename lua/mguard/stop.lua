@@ -60,6 +60,9 @@ function stop.fits(s, goal, at)
   if goal.kind == "absolute" then
     where.fail(at, ("stop %s looks at pairs, and the plan has no baseline: name one or use mg.stop.fixed()"):format(s.kind))
   end
+  if goal.min_pass_rate then
+    where.fail(at, ("min_pass_rate is judged after all cases, and stop %s may end before: use mg.stop.fixed()"):format(s.kind))
+  end
   if s.kind == "sprt" and (goal.kind ~= "superiority" or goal.margin ~= 0) then
     where.fail(at, "stop sprt asks whether the candidate wins the cases that differ: it goes with goal = mg.goal.superiority(0) alone; "
       .. "for a margin use mg.stop.anytime() or mg.stop.group()")

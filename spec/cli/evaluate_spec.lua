@@ -39,6 +39,31 @@ describe("mguard evaluate", function()
     assert.same({ "old.lua", "new.py", "task:top_k" }, { report.baseline, report.candidate, report.script })
   end)
 
+  it("wants a pass rate of the candidate's own, too", function()
+    support.write(dir, "soft.lua", [[
+local mg = require "mguard"
+return mg.checks {
+  name = "soft",
+  generate = function(g) return g:int(1, 100) end,
+  properties = { mg.property { "small", hard = false, check = function(out) return out <= 80 end } },
+  implementations = { same = function(v) return v end },
+}
+]])
+    local function verdict(rate)
+      local got = support.mguard(dir, "evaluate --task soft.lua --baseline same --candidate same --n 2000 --min-delta -0.05 --min-pass-rate " .. rate)
+      return got.code, got.out:match "Reasons\n  %- ([^\n]+)"
+    end
+    assert.equal(0, (verdict "0.7"))
+    local code, reason = verdict "0.9"
+    assert.equal(1, code)
+    assert.matches("^candidate passes [78]", reason)
+    local got = support.mguard(dir, "evaluate --task soft.lua --baseline same --candidate same --min-pass-rate 1")
+    assert.equal(4, got.code)
+    assert.matches("%-%-min%-pass%-rate", got.err)
+    got = support.mguard(dir, "run soft.lua --candidate same --cases 2000 --min-pass-rate 0.7")
+    assert.equal(0, got.code, got.out .. got.err)
+  end)
+
   it("rejects a wrong one, and its replay line shows why", function()
     local got = support.mguard(dir, "evaluate --task top_k --baseline old.lua --candidate wrong.lua --n 300")
     assert.equal(1, got.code, got.err)

@@ -16,6 +16,8 @@ describe("mg.goal", function()
     assert.same(expected, goal.of(mg.goal.noninferiority(0.02, { alpha = 0.1 })))
     assert.same(expected, goal.of(mg.goal.noninferiority { margin = 0.02, alpha = 0.1 }))
     assert.equal(0.5, goal.of(mg.goal.absolute(0.5)).min_pass_rate)
+    assert.same({ kind = "equivalence", margin = 0.01, alpha = 0.05, min_pass_rate = 0.9 },
+      goal.of(mg.goal.equivalence(0.01, { min_pass_rate = 0.9 })))
   end)
   local bad = {
     { "noninferiority", -0.1, "margin must be a number from 0 and below 1, got -0.1" },
@@ -26,7 +28,8 @@ describe("mg.goal", function()
     { "absolute", 1, "min_pass_rate must be a number above 0 and below 1, got 1" },
     { "superiority", { alpha = 0 }, "alpha must be a number above 0 up to 0.5, got 0" },
     { "superiority", { alpha = 0.6 }, "alpha must be a number above 0 up to 0.5, got 0.6" },
-    { "superiority", { min_pass_rate = 0.5 }, 'unknown key "min_pass_rate" in mg.goal.superiority' },
+    { "superiority", { min_pass_rate = 1 }, "min_pass_rate must be a number above 0 and below 1, got 1" },
+    { "superiority", { min_rate = 0.5 }, 'unknown key "min_rate" in mg.goal.superiority' },
   }
   for i, case in ipairs(bad) do
     it(("refuses %d: %s"):format(i, case[3]), function()

@@ -25,7 +25,7 @@ typedef struct mg_setup {
 
 static void set_up(mg_setup *s, bool has_baseline) {
   memset(s, 0, sizeof *s);
-  s->goal = (mg_goal){.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05, .min_pass_rate = 0.95};
+  s->goal = (mg_goal){.kind = MG_NONINFERIORITY, .margin = 0.01, .alpha = 0.05, .min_pass_rate = has_baseline ? 0 : 0.95};
   s->facts =
       (mg_facts){.clauses = clauses, .clause_count = 4, .has_baseline = has_baseline, .max_discard = 0.5, .reproduced = s->reproduced, .vanished = s->vanished};
 }
@@ -119,6 +119,35 @@ static void pass_rates(void **state) {
 }
 
 /* A run that would adopt, until the clause says otherwise. */
+/* A pass rate wanted besides the difference: both must hold, and what decided stands first. */
+static void a_floor_besides(void **state) {
+  (void)state;
+  static const struct {
+    double margin, floor;
+    uint64_t both, base_only;
+    mg_verdict verdict;
+    bool rate_first;
+  } rows[] = {{.05, .9, 9800, 0, MG_ADOPT, false},     {.05, .985, 9800, 0, MG_REJECT, true},  {.05, .98, 9800, 0, MG_INCONCLUSIVE, true},
+              {.05, .9, 8300, 1500, MG_REJECT, false},  {.01, .5, 8300, 1500, MG_REJECT, false}, {.01, .83, 8300, 1500, MG_REJECT, false},
+              {.15, .5, 8300, 1500, MG_INCONCLUSIVE, false}, {.15, .9, 8300, 1500, MG_REJECT, true}, {.05, 0, 9800, 0, MG_ADOPT, false}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    mg_setup s;
+    set_up(&s, true);
+    s.goal.margin = rows[i].margin;
+    s.goal.min_pass_rate = rows[i].floor;
+    add(&s, MG_PASS, MG_PASS, rows[i].both);
+    add(&s, MG_PASS, MG_FAIL, rows[i].base_only);
+    add(&s, MG_FAIL, MG_FAIL, 10000 - rows[i].both - rows[i].base_only);
+    mg_judgement j;
+    mg_judge(&j, &s.tally, &s.goal, &s.facts);
+    printf("  row %zu: %s: %s\n", i, mg_verdict_name(j.verdict), j.reasons[0]);
+    assert_string_equal(mg_verdict_name(j.verdict), mg_verdict_name(rows[i].verdict));
+    assert_int_equal(j.reason_count, rows[i].floor > 0 ? 2 : 1);
+    assert_int_equal(strstr(j.reasons[0], "the wanted pass rate of") != NULL, rows[i].rate_first);
+    if (rows[i].floor > 0) assert_int_equal(strstr(j.reasons[1], "the wanted pass rate of") != NULL, !rows[i].rate_first);
+  }
+}
+
 static void hard_clauses(void **state) {
   (void)state;
   mg_setup s;
@@ -394,7 +423,7 @@ static void labels_reach_their_shares(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(goals),           cmocka_unit_test(pass_rates),   cmocka_unit_test(hard_clauses),
+      cmocka_unit_test(goals),           cmocka_unit_test(pass_rates),   cmocka_unit_test(a_floor_besides), cmocka_unit_test(hard_clauses),
       cmocka_unit_test(absolute_clause), cmocka_unit_test(invalid_runs), cmocka_unit_test(rates_and_intervals),
       cmocka_unit_test(the_plans_interval), cmocka_unit_test(at_the_edges), cmocka_unit_test(rates_at_the_edges), cmocka_unit_test(relations_that_regressed), cmocka_unit_test(labels_reach_their_shares),
   };
