@@ -194,7 +194,7 @@ static void gaps_are_bounded_over_all_pairs(void **state) {
 static void too_many_groups_are_not_compared(void **state) {
   (void)state;
   mg_measures *m = empty();
-  char name[8];
+  char name[16];
   for (int i = 0; i <= MG_MAX_GROUPS; i++) {
     (void)snprintf(name, sizeof name, "g%d", i);
     group(m, name, i % 2 ? 100 : 0, 100);
