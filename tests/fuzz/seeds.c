@@ -57,7 +57,9 @@ int main(int argc, char **argv) {
   static const uint8_t records[] = {
       0x94, 0, 3, 1,    5,                                                                   /* failed */
       0x9A, 1, 3, 7,    1,   2,   0xA1, 'm',  0xA1, 'i', 0xA1, 'o', 0xA0, 0xA0,              /* violation */
-      0x93, 2, 4, 0xA3, 'b', 'i', 'g',  0x93, 3,    5,   0xA2, 'n', 'o',  0x94, 4, 6, 9, 9}; /* label, fault, time */
+      0x93, 2, 4, 0xA3, 'b', 'i', 'g',  0x93, 3,    5,   0xA2, 'n', 'o',  0x94, 4, 6, 9, 9, /* label, fault, time */
+      0x94, 5, 6, 9,    9,   0x95, 6,   6,    1,    1,   0xA8, 0,    0,   0,   0, 0, 0, 8, 64, /* digest, values */
+      0x94, 7, 6, 7,    0xA2, 'd', 'e'};                                                     /* place */
   save(argv[1], "value_fuzz", "values", 1, (mg_slice){values, sizeof values});
   save(argv[1], "records_fuzz", "records", -1, (mg_slice){records, sizeof records});
   return 0;
