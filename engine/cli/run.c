@@ -374,7 +374,7 @@ static int conclude(evaluation *v) {
   int code = v->interrupted ? MG_EXIT_INTERRUPTED : (int)judgement->verdict;
   if (v->pilot && code != MG_INVALID && code != MG_EXIT_INTERRUPTED) {
     mg_telling_over(v->telling, NULL, NULL);
-    mg_pilot_say(v->plan, v->planned, &state.tally->pairs);
+    mg_pilot_say(v->plan, v->planned, &state.tally->pairs, v->plan->clustered ? judgement->design_effect : 1);
     free(judgement);
     return 0;
   }

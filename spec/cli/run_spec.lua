@@ -204,6 +204,15 @@ describe("--plan-power", function()
     assert.is_true(n > 800 and n < 1000, got.out) -- 866 for 4 % differing
     assert.is_truthy(got.out:find("the 100000 planned have 1.0000", 1, true), got.out)
     assert.are.equal("absent\n", support.shell(dir, "test -e no.json || echo absent").out)
+    -- the same cases in clusters of five that differ alike: five times as many
+    local clustered = plan:format("baseline = function(x) return x // 5 % 50 == 3 and 0 or 1 end, cluster = function(x) return x // 5 end, "
+      .. "goal = mg.goal.noninferiority(0.02),"):gsub("x %% 50 == 17", "x // 5 %% 50 == 17")
+    support.write(dir, "clusters.lua", clustered)
+    got = support.mguard(dir, "run clusters.lua --plan-power")
+    assert.are.equal(0, got.code, got.err)
+    assert.is_truthy(got.out:find("baseline only 10, candidate only 10\ncases come in clusters, design effect 5", 1, true), got.out)
+    local more = tonumber(got.out:match("without a difference of rates (%d+) cases"))
+    assert.is_true(more > 4.5 * n and more < 5.5 * n, got.out)
     support.write(dir, "alone.lua", plan:format(""))
     got = support.mguard(dir, "run alone.lua --plan-power")
     assert.are.equal(4, got.code)
