@@ -142,18 +142,19 @@ end
 ---@return string json
 ---@return string notes
 function translate.export(source)
-  local given
+  local given, at
   if type(source) == "string" and source:find("%.lua$") and path.readable(source) then
     local value = script.load(source)
-    given = plan.is(value) and value.queue or {}
+    given, at = plan.is(value) and value.queue or {}, source
   else
-    given = config.load(source, "--queue-config")
+    given, at = config.load(source, "--queue-config")
   end
   local flat, notes = flatten(given, "", {}), {}
   flat.backend = flat.backend or "memory"
   for _, key in ipairs(rule.sorted_keys(flat)) do
     local known = keys.by_key[key]
-    if known and known.secret and not (type(flat[key]) == "string" and flat[key]:find("${", 1, true)) then
+    if not known then where.fail(at, ('unknown key "%s"'):format(key)) end
+    if known.secret and not (type(flat[key]) == "string" and flat[key]:find("${", 1, true)) then
       local variable = "MGUARD_" .. key:gsub("[^%w]", "_"):upper()
       flat[key] = ("${%s}"):format(variable)
       notes[#notes + 1] = ("%s stood there in clear: it is now taken from the environment, %s"):format(key, variable)

@@ -62,4 +62,8 @@ describe("mguard.translate", function()
     assert.matches("unknown key \"hots\"", support.message(translate.to, { backend = "redis", hots = 1 }, "sqs"))
     assert.matches("backend must be one of", support.message(translate.to, { backend = "rediss" }, "sqs"))
   end)
+
+  it("hands on no key that nobody knows", function()
+    assert.equal('--queue-config: unknown key "heartbeat_timeoutt"', support.message(function() translate.export '{"heartbeat_timeoutt": 3}' end))
+  end)
 end)
