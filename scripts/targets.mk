@@ -40,6 +40,12 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 fuzz:
 	@MINUTES=$(MINUTES) scripts/fuzz
+# SEED, MINUTES a backend, BACKENDS, CASES a run; the table goes into the page that keeps them.
+chaos:
+	@scripts/deps test
+	@$(QUIETLY) build
+	@tests/chaos/run.py $(BACKENDS) $(if $(SEED),--seed $(SEED)) --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),2) \
+	  --cases $(or $(CASES),50000) --record docs/operations/reliability-benchmarks.md
 # Prints the tables of docs/concepts/statistics.md and puts them there: a few minutes. Every row has a seed of its own, so the order does not matter.
 SIMULATED := seed paired unpaired clusters decisions measures
 simulate:

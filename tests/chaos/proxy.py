@@ -157,6 +157,10 @@ class Link:
     def _whole(self):
         return [c for c in self.connections if c.left_alone is None]
 
+    def connected(self):
+        with self.proxy.lock:
+            return len(self._whole())
+
     # Harm. Each gives how many connections it met.
 
     def reset(self):

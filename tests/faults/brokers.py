@@ -72,6 +72,14 @@ class Broker:
         """The same over TLS, with its certificate verified; after start(tls=True)."""
         raise Unsupported("%s: has no TLS here" % self.name)
 
+    def address(self):
+        """Host and port that a proxy leads to."""
+        raise Unsupported("%s: cannot be reached through a proxy" % self.name)
+
+    def through(self, config, port):
+        """The configuration of a program that goes by this port of 127.0.0.1."""
+        raise Unsupported("%s: cannot be reached through a proxy" % self.name)
+
     @classmethod
     def prepare(cls, folder):
         """Before the first test."""
@@ -143,6 +151,24 @@ class Broker:
     def wrong_configs(self):
         """[(what, config, words that the message must have, whether it may be retried)]"""
         raise Unsupported("%s: no wrong configuration is known" % self.name)
+
+
+class Memory(Broker):
+    """No broker: the run is its own worker."""
+
+    name = "memory"
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def config(self, **more):
+        return dict({"backend": "memory"}, **more)
+
+    def residue(self, run):
+        return {}
 
 
 class Resp:
@@ -263,6 +289,12 @@ class Redis(Broker):
         c = self.config(**more)
         c["connection"].update(port=self.tls_port, ssl=True, ssl_ca_location=os.path.join(self.folder, "cert.pem"))
         return c
+
+    def address(self):
+        return "127.0.0.1", self.port
+
+    def through(self, config, port):
+        return dict(config, connection=dict(config["connection"], port=port))
 
     # --- harm ---
 

@@ -181,6 +181,12 @@ class RabbitMQ(Broker):
         c["connection"].update(port=self.node.tls_port, ssl=True, ssl_ca_location=os.path.join(self.folder, "cert.pem"))
         return c
 
+    def address(self):
+        return "127.0.0.1", self.node.port
+
+    def through(self, config, port):
+        return dict(config, connection=dict(config["connection"], port=port))
+
     def telling_config(self):
         return self.config(management_url="http://%s:%s@127.0.0.1:%d/" % (self.node.user, self.node.password, self.node.web_port))
 
@@ -253,7 +259,7 @@ class RabbitMQ(Broker):
             count["results"] = count.get("results", 0) + 1
         for place in ("beats", "controls"):
             self._publish("%s.%s" % (QUEUE, place), "delay", b"x", headers={"from": "no such queue"}, expiration="60000")
-            self._publish("%s.%s" % (QUEUE, place), "nobody", b"", headers={"from": 7, "else": None})
+            self._publish("%s.%s" % (QUEUE, place), "nobody", b"", headers={"from": 7, "else": False})
         return unreadable, count
 
     def wrong_configs(self):

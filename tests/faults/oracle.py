@@ -18,7 +18,7 @@ class ExecutionLog:
 
     def __init__(self, path):
         self.path = path
-        self.seen = []
+        self.seen, self.workers = [], collections.defaultdict(list)
         self._at = 0
         self._rest = b""
         open(path, "ab").close()
@@ -26,7 +26,7 @@ class ExecutionLog:
     def forget(self):
         """What ran so far belongs to an earlier run."""
         self.read()
-        self.seen = []
+        self.seen, self.workers = [], collections.defaultdict(list)
 
     def read(self):
         with open(self.path, "rb") as f:
@@ -38,10 +38,12 @@ class ExecutionLog:
         for line in lines:
             name, case, pid, worker, when = line.decode().split()
             self.seen.append(Execution(name, int(case), int(pid), int(worker), float(when)))
+            self.workers[self.seen[-1].worker].append(self.seen[-1])
         return self.seen
 
     def of_worker(self, pid, since=0.0):
-        return [x for x in self.read() if x.worker == pid and x.time >= since]
+        self.read()
+        return [x for x in self.workers[pid] if x.time >= since]
 
     def counts(self, names=("quick", "slow")):
         return collections.Counter((x.name, x.case) for x in self.read() if x.name in names)

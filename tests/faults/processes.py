@@ -16,6 +16,17 @@ class TooSoon(Exception):
     """The run ended before the fault hit it: more work is needed."""
 
 
+def preloads(folder, *names):
+    """The environment that loads shims of tests/preload, which are built into the folder, into a program."""
+    files = []
+    for name in names:
+        files.append(os.path.join(folder, name + ".so"))
+        source = os.path.join(HERE, "..", "preload", name + ".c")
+        subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", files[-1], source, "-ldl"], check=True, timeout=60)
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"  # the shims come before it
+    return {"LD_PRELOAD": ":".join(files), "ASAN_OPTIONS": asan}
+
+
 class Program:
     def __init__(self, name, popen, folder):
         self.name, self.popen, self.pid = name, popen, popen.pid
@@ -166,8 +177,9 @@ class Stage:
 
     def verify(self, coordinator):
         """What mguard verify finds, with its exit code, and a text of it."""
-        argv = [self.mguard, "verify", self.run_id(coordinator), "--state-dir", os.path.join(self.folder, "runs"), "--json", "--backend",
-                coordinator.queue["backend"], "--queue-config", json.dumps(coordinator.queue)]
+        argv = [self.mguard, "verify", self.run_id(coordinator), "--state-dir", os.path.join(self.folder, "runs"), "--json"]
+        if coordinator.queue["backend"] != "memory":
+            argv += ["--backend", coordinator.queue["backend"], "--queue-config", json.dumps(coordinator.queue)]
         env = dict(os.environ, **(coordinator.environment or {}))
         done = subprocess.run(argv, env=env, timeout=60, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         found = json.loads(done.stdout) if done.stdout else {}

@@ -55,12 +55,12 @@ class References:
 class Facts:
     """What a run that came through says about itself."""
 
-    def __init__(self, report, executed, beyond, coordinator):
+    def __init__(self, report, executed, beyond, coordinator, verified):
         d = report["delivery"]
         self.report, self.executed, self.beyond = report, executed, beyond
         self.requeued, self.dropped, self.reconnects = d["requeued"], d["repeats_dropped"], d["reconnects"]
         self.dead = d["dead_lettered"]
-        self.coordinator = coordinator
+        self.coordinator, self.duplicated = coordinator, verified["duplicated"]
 
     def __str__(self):
         return "%s, %d executions (%d beyond an undisturbed run), %d requeued, %d repeats dropped, %d reconnects, %.1f s" % (
@@ -118,7 +118,7 @@ class Context:
         assert found["missing"] == found["duplicated"] == found["unexpected"] == found["residue"] == 0 and found["digest_right"], said
         executed, missing, beyond = executions(self.stage.log, cases, names)
         assert missing == 0, "%d executions are missing: cases were counted that never ran" % missing
-        return Facts(report, executed, beyond, coordinator)
+        return Facts(report, executed, beyond, coordinator, found)
 
     def unsupported(self, why):
         return Unsupported("%s: %s" % (self.broker.name, why))

@@ -4,9 +4,9 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 
 from brokers import Unsupported, wait_until
+from processes import preloads
 from programme import TooSoon, fault
 
 
@@ -205,13 +205,10 @@ def evicted(x):
 @fault("the disk of the journal is full")
 def disk_full(x):
     """The run ends with exit code 5 and no report, having said why; with room again it is resumed. Nothing was settled meanwhile."""
-    shim, full = os.path.join(x.stage.folder, "full.so"), os.path.join(x.stage.folder, "full")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "preload", "full.c")
-    subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True, timeout=60)
+    full = os.path.join(x.stage.folder, "full")
     cases, queue = x.cases(600, 3000), x.queue()
-    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"  # the shim comes before it
     x.workers(queue, 2, 4)
-    run = x.run(queue, cases, environment={"LD_PRELOAD": shim, "FULL_WHEN": full, "ASAN_OPTIONS": asan})
+    run = x.run(queue, cases, environment=dict(preloads(x.stage.folder, "full"), FULL_WHEN=full))
     name = x.stage.run_id(run)
     wait_until(lambda: os.path.exists(journal(x, name)) and recorded(x, name) > 50 or not run.running(), 60, lambda: "the journal grows: %s" % run.tail())
     open(full, "w").close()

@@ -3,12 +3,11 @@ import calendar
 import os
 import shutil
 import signal
-import subprocess
 import time
 
 from brokers import wait_until
 from oracle import check_counts, executions
-from processes import boot_time, descendants, wall_offset
+from processes import boot_time, descendants, preloads, wall_offset
 from programme import TooSoon, fault
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -268,13 +267,8 @@ def event_time(event):
 @fault("wall clocks 60 s apart")
 def clocks(x):
     """One worker is 60 s ahead, one 60 s behind; a third dies. No lease or beat is judged by them."""
-    shim = os.path.join(x.stage.folder, "clock.so")
-    source = os.path.join(HERE, "..", "preload", "clock.c")
-    subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True, timeout=60)
-    cases, queue = x.cases(900, 3000), x.queue()
-    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"  # the shim comes before it
-    skewed = [x.stage.worker(queue, 6, environment={"LD_PRELOAD": shim, "CLOCK_SKEW_S": str(skew), "ASAN_OPTIONS": asan})
-              for skew in (60, -60)]
+    cases, queue, shim = x.cases(900, 3000), x.queue(), preloads(x.stage.folder, "clock")
+    skewed = [x.stage.worker(queue, 6, environment=dict(shim, CLOCK_SKEW_S=str(skew))) for skew in (60, -60)]
     third = x.stage.worker(queue, 6)
     run = x.run(queue, cases)
     for w, skew in zip(skewed, (60, -60)):

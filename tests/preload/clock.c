@@ -1,5 +1,6 @@
-/* clock.c - preloaded into a program, moves its wall clock by CLOCK_SKEW_S seconds, and by the seconds (8 bytes, native) that stand in
- * the file CLOCK_SKEW_FILE at each call: whoever writes there makes the clock jump. Monotonic clocks and waits stay as they are. */
+/* clock.c - preloaded into a program, moves its wall clock by CLOCK_SKEW_S seconds, and by those that stand in the file CLOCK_SKEW_FILE at
+ * each call: whoever writes there makes the clock jump. The file is two native integers of 8 bytes: seconds, and how often the clock was
+ * read, which the program counts up. Monotonic clocks and waits stay as they are. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -15,19 +16,23 @@ int gettimeofday(struct timeval *restrict out, void *restrict zone);
 time_t time(time_t *out);
 
 static long fixed_s;
-static const int64_t *written_s;
+static int64_t *shared; /* seconds, reads */
 
 __attribute__((constructor)) static void look(void) {
   const char *text = getenv("CLOCK_SKEW_S"), *file = getenv("CLOCK_SKEW_FILE");
   if (text != NULL) fixed_s = strtol(text, NULL, 10);
-  int fd = file != NULL ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+  int fd = file != NULL ? open(file, O_RDWR | O_CLOEXEC) : -1;
   if (fd < 0) return;
-  void *at = mmap(NULL, sizeof *written_s, PROT_READ, MAP_SHARED, fd, 0);
-  if (at != MAP_FAILED) written_s = at;
+  void *at = mmap(NULL, 2 * sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at != MAP_FAILED) shared = at;
   (void)close(fd);
 }
 
-static long skew_s(void) { return fixed_s + (written_s != NULL ? (long)__atomic_load_n(written_s, __ATOMIC_RELAXED) : 0); }
+static long skew_s(void) {
+  if (shared == NULL) return fixed_s;
+  (void)__atomic_fetch_add(shared + 1, 1, __ATOMIC_RELAXED);
+  return fixed_s + (long)__atomic_load_n(shared, __ATOMIC_RELAXED);
+}
 
 static int real(clockid_t id, struct timespec *out) {
   static int (*next)(clockid_t, struct timespec *);
