@@ -241,7 +241,7 @@ class RabbitMQ(Broker):
         tap, count, unreadable = "tap", {}, []
         self.node.api("PUT", self._at("queues", tap), {"auto_delete": False, "durable": False, "arguments": {"x-max-length": 100}})
         self.node.api("POST", "/api/bindings/%s/e/%s.beats/q/%s" % (urllib.parse.quote(self.vhost, ""), QUEUE, tap), {"routing_key": ""})
-        beats = [body for h, body in self._get(tap, 100) if not h.get("from", "spoilt").startswith("spoilt")]
+        beats = [body for h, body in self._get(tap, 100) if str(h.get("from", 7)) != "7" and not str(h["from"]).startswith("spoilt")]
         whole = [body for h, body in self._get(QUEUE, 20) if h.get("run") == run and not h["task"].startswith("9:")]
         if not whole or not beats:
             return None
