@@ -80,14 +80,17 @@ describe("mguard top", function()
     shows "one +live "
     shows "two +live "
     local before = tonumber((shows "([%d,]+) of 1,000,000 cases":gsub(",", "")))
-    servers.wait("more cases", function() return tonumber((screen():match "([%d,]+) of 1,000,000 cases":gsub(",", ""))) > before end)
+    servers.wait("more cases", function()
+      local now = screen():match "([%d,]+) of 1,000,000 cases"
+      return now and tonumber((now:gsub(",", ""))) > before
+    end)
     local text, lines = screen()
     assert.is_truthy(lines[1]:find("^mguard  quotes: running   run %d+%-%d+%-%x+, redis"), text)
     for _, pattern in ipairs { "cases/s  left %d", "workers 2  pending [%d,]+ tasks  requeued %d+  dead letters %d+",
       "\nbaseline  v1 +%d+%.%d%d %% %[",
-      "\ncandidate v2 +%d+%.%d%d %% %[[^\n]+fail %d", "\ndifference +[%-%d.]+ %% %[", "[%[<][=!0]*%*[=!0]*[%]>]", "\nWORKER +STATE",
+      "\ncandidate v2 +%d+%.%d%d %% %[[^\n]+fail %d", "\ndifference +[%-%d.]+ %% %[", "[=%[<!0]%*[=%]>!0]", "\nWORKER +STATE",
       "\nLOG\n", "worker_joined", "\nq quits" } do
-      assert.is_truthy(text:find(pattern), pattern .. " is not on\n" .. text)
+      shows(pattern) -- some come with the first failure only
     end
     assert.are.equal(24, #lines)
     for _, each in ipairs(lines) do assert.is_true(#each <= 80, each) end
