@@ -571,6 +571,16 @@ void mg_judge(mg_judgement *out, const mg_tally *t, const mg_goal *g, const mg_f
   }
   if (f->clustered && out->clusters >= 2 && out->clusters < MG_CLUSTERS_FEW)
     add_reason(out, "only %zu clusters: intervals from fewer than %d are rough", out->clusters, MG_CLUSTERS_FEW);
+  for (int i = 0; i < f->view_count && n > 0 && f->has_baseline; i++) { /* endpoints have said so themselves */
+    if (isnan(f->views[i].margin) && !isnan(f->views[i].limit) && out->views[i].used == 0 && out->reason_count < MG_MAX_REASONS)
+      mg_view_say(&f->views[i], &out->views[i], 1 - g->alpha, false, out->reasons[out->reason_count++], sizeof out->reasons[0]);
+  }
+  if (f->fairness_limit > 0 && n > 0 && isnan(out->fairness.gap)) {
+    if (f->measures != NULL && f->measures->ungrouped > 0)
+      add_reason(out, "fairness is not judged: there are more than %d groups", MG_MAX_GROUPS);
+    else
+      add_reason(out, "fairness is not judged: %s", out->fairness.groups == 1 ? "all cases are of one group" : "no case is of a group");
+  }
   say_cover(out, t, f, MG_COVER_OPEN);
   out->verdict = rejected ? MG_REJECT : invalid ? MG_INVALID : by_goal;
 }

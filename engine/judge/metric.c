@@ -139,7 +139,7 @@ void mg_view_say(const mg_view *v, const mg_view_result *r, double level, bool e
       (void)snprintf(more, sizeof more, "; at these values no number of pairs would decide");
   }
   if (r->missing > 0) (void)snprintf(gone, sizeof gone, " (%" PRIu64 "%s have no value on a side)", r->missing, r->n > 0 ? " more" : "");
-  if (endpoint && r->used == 0) {
+  if (r->used == 0) {
     (void)snprintf(out, size, "%.64s: no pair has %s on both sides, so it cannot be judged%s; mguard check says what is wrong with it", v->name,
                    r->n > 0 ? "a value above 0, as a ratio needs," : "a value", gone);
     return;

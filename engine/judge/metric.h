@@ -39,7 +39,7 @@ typedef struct mg_view_result {
 } mg_view_result;
 
 mg_err mg_view_judge(const mg_view *v, const mg_column *c, bool has_baseline, double level, uint64_t seed, mg_view_result *out, mg_error *e);
-/* A sentence on a view that has a margin (endpoint) or an alert. */
+/* A sentence on a view that has a margin (endpoint) or an alert, or that nothing can be said of. */
 void mg_view_say(const mg_view *v, const mg_view_result *r, double level, bool endpoint, char *out, size_t size);
 
 /* The candidate's pass rate in a group. */

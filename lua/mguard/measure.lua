@@ -163,7 +163,7 @@ function measure.plan(spec, value, over)
   spec.views = views_of(spec, endpoints, monitors, asked, first)
   if #spec.views > 24 then where.fail(at, ("the plan asks for %d metrics, at most 24 are reported"):format(#spec.views)) end
   spec.fairness = monitors.fairness
-  measure.fits(spec, endpoints, at, over)
+  measure.fits(spec, endpoints, monitors, at, over)
 end
 
 -- Metrics that are copies already: names must differ, and there is a limit.
@@ -178,9 +178,14 @@ function measure.collect_named(metrics, at)
 end
 
 --- Raises where what is measured and what decides do not go together.
-function measure.fits(spec, endpoints, at, over)
+function measure.fits(spec, endpoints, monitors, at, over)
   if next(endpoints) and not spec.baseline then
     where.fail(at, "endpoints compare with a baseline, and the plan has none")
+  end
+  for _, name in ipairs(rule.sorted_keys(monitors)) do
+    if name ~= "fairness" and not spec.baseline then
+      where.fail(at, ("monitors.%s compares with a baseline, and the plan has none; only fairness does without"):format(name))
+    end
   end
   if next(endpoints) and spec.stop.kind ~= "fixed" then
     where.fail(at, ("endpoints are judged once, after all cases: they go with mg.stop.fixed() alone, not with stop %s"):format(spec.stop.kind))

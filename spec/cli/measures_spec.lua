@@ -187,6 +187,21 @@ describe("measuring", function()
     assert.are.equal(2, logged)
   end)
 
+  it("says where a monitor has nothing to compare", function()
+    for group, says in pairs {
+      ["function(n) return n % 90 end"] = "fairness is not judged: there are more than 64 groups",
+      ["function() return 'all' end"] = "fairness is not judged: all cases are of one group",
+      ["function() end"] = "fairness is not judged: no case is of a group",
+      ["nil, metrics = { mg.metric { 'none', value = function() end } }, monitors = { none = 1 }"] = "none: no pair has a value on both sides, so it "
+        .. "cannot be judged (3000 have no value on a side); mguard check says what is wrong with it",
+    } do
+      local got = run(plan(("monitors = { fairness = 0.05 }, group = %s, goal = mg.goal.noninferiority(0.2)"):format(group)))
+      assert.are.equal(0, got.code, got.err)
+      assert.are.equal(says, got.report.reasons[#got.report.reasons])
+      assert.are.same({}, got.report.alerts)
+    end
+  end)
+
   it("measures times and memory of children too", function()
     local got = run([[
       local mg = require "mguard"

@@ -101,6 +101,7 @@ describe("what a plan measures", function()
     ["endpoints = { latency = -1 }"] = "endpoints.latency is a share, so it must be above -1",
     ["endpoints = { 3 }"] = "endpoints takes metrics as keys",
     ["baseline = NONE, endpoints = { tokens = 1 }"] = "endpoints compare with a baseline, and the plan has none",
+    ["baseline = NONE, monitors = { tokens = 1 }"] = "monitors.tokens compares with a baseline, and the plan has none; only fairness does without",
     ["baseline = NONE, cluster = print"] = "cluster widens the interval of the difference to a baseline, and the plan has none",
     ["endpoints = { tokens = 1 }, stop = mg.stop.group()"] = "endpoints are judged once, after all cases",
     ["cluster = print, stop = mg.stop.anytime()"] = "stop anytime takes cases for independent, and cluster says that they are not",
