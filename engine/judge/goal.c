@@ -172,6 +172,10 @@ static bool decided_at(const mg_sample *s, uint64_t n) {
     return side_of(s->goal, mg_wilson(passes > n ? n : passes, n, 1 - s->goal->alpha)) != MG_ACROSS;
   }
   uint64_t now = mg_pairs_total(&s->pairs);
+  if (s->clustered && s->pairs.base_only + s->pairs.cand_only == 0 && s->interval.high < 1) { /* z^2/(n + z^2), n being the clusters; more of the same size */
+    double squared = s->interval.high * (double)now / (1 - s->interval.high), reach = squared / ((double)n + squared);
+    return side_of(s->goal, (mg_interval){-reach, reach}) != MG_ACROSS;
+  }
   if (s->clustered) {
     double shrink = sqrt((double)now / (double)n);
     mg_interval i = {s->estimate - shrink * (s->estimate - s->interval.low), s->estimate + shrink * (s->interval.high - s->estimate)};

@@ -238,6 +238,16 @@ describe("measuring", function()
     assert.is_true(width(robust) > 1.3 * width(plain))
     assert.is_true(width(resampled) > 1.3 * width(plain))
     assert.are.equal("tang", plain.report.relative_risk.method)
+    -- where no case differs clusters count, not cases: 30 of 100 cannot clear 1 %, though 3,000 cases of their own would
+    local clean = run(plan "cluster = function(n) return n % 30 end")
+    assert.are.equal(2, clean.code, clean.err)
+    assert.is_true(clean.report.difference.low < -0.1 and clean.report.difference.high > 0.1)
+    local n = tonumber((clean.report.reasons[1]:match "at these rates ([%d,]+) pairs would decide$":gsub(",", "")))
+    assert.is_true(n > 35000 and n < 50000, clean.report.reasons[1])
+    local many = ("cluster = function(n) return n %% %d end"):format(n // 100) -- as many clusters more, of a hundred cases each
+    assert.are.equal(0, run(plan(many, n)).code)
+    assert.are.equal(2, run(plan(many:gsub("return n", "return 2 * (n // 2)"), n)).code)
+    assert.are.equal(0, run(plan "cluster = function(n) return n end").code) -- clusters of three: nearly single cases
     -- one cluster says nothing; few are said to be few
     local one = run((plan "cluster = function() return 'all' end":gsub('"same"', '"v2"')))
     assert.are.equal(3, one.code)
