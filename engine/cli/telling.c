@@ -1,6 +1,7 @@
 #include "cli/telling.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/ident.h"
 #include "observe/live.h"
 #include "observe/webhook.h"
@@ -83,8 +84,8 @@ static void trace_run(mg_telling *t, const mg_report *r, const char *failed) {
 
 /* Events somebody may have to do something about. */
 static bool is_alert(const char *event) {
-  static const char *const alerts[] = {"worker_lost",        "worker_refused", "task_dead_lettered", "cases_lost",   "dead_letter_failed",
-                                       "broker_lost",        "global_timeout", "flaky_repeat",       "monitor_alert"};
+  static const char *const alerts[] = {"worker_lost", "worker_refused", "task_dead_lettered", "cases_lost",   "dead_letter_failed",
+                                       "broker_lost", "global_timeout", "flaky_repeat",       "monitor_alert"};
   for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
     if (strcmp(alerts[i], event) == 0) return true;
   }
@@ -99,18 +100,47 @@ void mg_telling_event(mg_telling *t, const mg_coordinator_event *ev) {
 
 /* ---- the live page ---- */
 
+/* Nobody but this machine reaches the address. */
+static bool is_here(const char *host) {
+  return host == NULL || host[0] == '\0' || strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
+/* Of the environment; else one is made where others than this machine can ask. "": none. */
+static mg_err live_token(const char *host, char *out, size_t cap, mg_error *e) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+  const char *given = getenv("MGUARD_LIVE_TOKEN");
+  out[0] = '\0';
+  if (given != NULL && given[0] != '\0') {
+    if (given[strspn(given, allowed)] != '\0' || strlen(given) >= cap)
+      return mg_fail(e, MG_ARG, "MGUARD_LIVE_TOKEN must be 1 to %zu letters, digits, and -._~, since it stands in a URL", cap - 1);
+    (void)snprintf(out, cap, "%s", given);
+  } else if (!is_here(host)) {
+    uint8_t bytes[16];
+    mg_random_bytes(bytes, sizeof bytes);
+    mg_hex(bytes, sizeof bytes, out);
+  }
+  return MG_OK;
+}
+
 static mg_err start_live(mg_telling *t, const mg_args *a, const mg_command *command, const char *backend, mg_error *e) {
   const char *host = mg_args_get(a, command, "live-host");
   int port;
   mg_err err = mg_args_port(a, command, "live-port", (const char *const[]){"live-host", NULL}, &port, e);
   if (err != MG_OK || port < 0) return err;
-  mg_live_config config = {.host = host, .port = port, .plan = t->plan, .run = t->run, .backend = backend};
+  char token[129];
+  err = live_token(host, token, sizeof token, e);
+  if (err != MG_OK) return err;
+  mg_live_config config = {.host = host, .port = port, .token = token[0] != '\0' ? token : NULL, .plan = t->plan, .run = t->run, .backend = backend};
   err = mg_live_start(&t->live, &config, e);
   if (err != MG_OK) return err;
   port = mg_live_port(t->live);
   mg_log(MG_LOG_INFO, "live_listening", MG_FIELDS(MG_LT("host", host != NULL ? host : "127.0.0.1"), MG_LI("port", port)), "live page on port %d", port);
-  if (mg_args_get(a, command, "quiet") == NULL)
-    (void)fprintf(stderr, "live: http://%s:%d/\n", host == NULL || strcmp(host, "*") == 0 ? "127.0.0.1" : host, port);
+  /* The log has no secrets: where a token was made for this run, it stands here alone. */
+  bool made = token[0] != '\0' && (getenv("MGUARD_LIVE_TOKEN") == NULL || getenv("MGUARD_LIVE_TOKEN")[0] == '\0');
+  if (made || mg_args_get(a, command, "quiet") == NULL) {
+    (void)fprintf(stderr, "live: http://%s:%d/%s%s\n", host == NULL || host[0] == '\0' || strcmp(host, "*") == 0 ? "127.0.0.1" : host, port,
+                  made ? "?token=" : "", made ? token : "");
+  }
   return MG_OK;
 }
 

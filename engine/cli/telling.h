@@ -15,7 +15,7 @@
 #define MG_TELLING_FLAGS                                                                                                                                       \
   MG_TRACE_FLAGS, {"trace-share", "X", "share of the tasks that are traced, 0 to 1 (default 1; never more than 100 a second)", NULL},                          \
       {"live-port", "P", "show the run on a page at this port while it goes (0: a free one)", NULL},                                                           \
-      {"live-host", "HOST", "address of that port (default 127.0.0.1; *: every address)", NULL},                                                               \
+      {"live-host", "HOST", "address of that port (default 127.0.0.1; *: every address); others than this machine need MGUARD_LIVE_TOKEN", NULL},              \
       {"webhook", "URL", "post alerts and the verdict there, as JSON; MGUARD_WEBHOOK_SECRET signs them", NULL}, {                                              \
     "webhook-format", "FORMAT", "json, or slack for Slack and those who take its posts (default json)", NULL                                                   \
   }

@@ -65,10 +65,16 @@ static size_t take(char *data, size_t size, size_t count, void *owner) {
 }
 
 static mg_err open_url(top *t, const char *where, mg_error *e) {
-  char base[1024];
+  char base[1024], token[140] = "";
   size_t len = strlen(where);
   if (len >= sizeof base - 32) return mg_fail(e, MG_ARG, "the URL is too long");
   (void)snprintf(base, sizeof base, is_port(where) ? "http://127.0.0.1:%s" : "%s", where);
+  const char *given = strstr(base, "token=");
+  if (given != NULL && given > base && (given[-1] == '?' || given[-1] == '&')) {
+    (void)snprintf(token, sizeof token, "%.*s", (int)strcspn(given + 6, "&#"), given + 6);
+  } else if (getenv("MGUARD_LIVE_TOKEN") != NULL) {
+    (void)snprintf(token, sizeof token, "%s", getenv("MGUARD_LIVE_TOKEN"));
+  }
   len = strcspn(base, "?#");
   while (len > 0 && base[len - 1] == '/') len--;
   (void)snprintf(t->url, sizeof t->url, "%.*s/state.json?w=top%" PRIx64, (int)len, base, mg_random64());
@@ -77,6 +83,10 @@ static mg_err open_url(top *t, const char *where, mg_error *e) {
   (void)curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
   (void)curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)ASK_MS);
   (void)curl_easy_setopt(t->curl, CURLOPT_FAILONERROR, 1L);
+  if (token[0] != '\0') {
+    (void)curl_easy_setopt(t->curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+    (void)curl_easy_setopt(t->curl, CURLOPT_XOAUTH2_BEARER, token);
+  }
   (void)curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, take);
   (void)curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, &t->body);
   (void)curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "mguard/" MG_VERSION);
@@ -87,6 +97,12 @@ static json_t *ask_url(top *t, mg_error *e) {
   json_error_t why;
   mg_buf_clear(&t->body);
   CURLcode code = curl_easy_perform(t->curl);
+  long status = 0;
+  (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status == 401) {
+    (void)mg_fail(e, MG_ARG, "%.*s wants a token: give the whole link that mguard run printed, or set MGUARD_LIVE_TOKEN", (int)strcspn(t->url, "?"), t->url);
+    return NULL;
+  }
   if (code != CURLE_OK) {
     (void)mg_fail(e, MG_CONN, "%.*s: %s", (int)strcspn(t->url, "?"), t->url, curl_easy_strerror(code));
     return NULL;

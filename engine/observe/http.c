@@ -61,18 +61,25 @@ static enum MHD_Result say(struct MHD_Connection *to, unsigned status, const cha
   return answer(to, status, "text/plain; charset=utf-8", text, strlen(text), more);
 }
 
-static bool admitted(const mg_http *h, struct MHD_Connection *from) {
-  static const char scheme[] = "Bearer ";
-  if (h->token == NULL) return true;
-  const char *given = MHD_lookup_connection_value(from, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-  if (given == NULL || strncasecmp(given, scheme, sizeof scheme - 1) != 0) return false;
-  given += sizeof scheme - 1;
+static bool is_token(const mg_http *h, const char *given) {
   size_t n = strlen(h->token);
   return strlen(given) == n && CRYPTO_memcmp(given, h->token, n) == 0;
 }
 
+/* By a header, or to pages, whose readers click on a link, by ?token= too. */
+static bool admitted(const mg_http *h, struct MHD_Connection *from) {
+  static const char scheme[] = "Bearer ";
+  if (h->token == NULL) return true;
+  const char *given = MHD_lookup_connection_value(from, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+  if (given != NULL && strncasecmp(given, scheme, sizeof scheme - 1) == 0 && is_token(h, given + sizeof scheme - 1)) return true;
+  given = h->serves_pages ? MHD_lookup_connection_value(from, MHD_GET_ARGUMENT_KIND, "token") : NULL;
+  return given != NULL && is_token(h, given);
+}
+
+static enum MHD_Result turn_away(struct MHD_Connection *to, const char *text) { return say(to, MHD_HTTP_UNAUTHORIZED, text, "Bearer realm=\"mguard\""); }
+
 static enum MHD_Result metrics(mg_http *h, struct MHD_Connection *to) {
-  if (!admitted(h, to)) return say(to, MHD_HTTP_UNAUTHORIZED, "a bearer token is needed\n", "Bearer realm=\"mguard\"");
+  if (!admitted(h, to)) return turn_away(to, "a bearer token is needed\n");
   (void)pthread_mutex_lock(&h->lock);
   enum MHD_Result done = answer(to, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", h->metrics.data, h->metrics.len, NULL);
   (void)pthread_mutex_unlock(&h->lock);
@@ -122,6 +129,7 @@ static int watcher_of(mg_http *h, const char *id) {
 
 /* *seen then holds who gets which version, as an odd number: on_completed takes note of it once all bytes have gone. */
 static enum MHD_Result answer_page(mg_http *h, struct MHD_Connection *to, const char *url, void **seen) {
+  if (!admitted(h, to)) return turn_away(to, "a token is needed: take the link that mguard run printed, or say ?token=\n");
   (void)pthread_mutex_lock(&h->lock);
   const page *p = NULL;
   const char *type = NULL;
@@ -141,6 +149,7 @@ static enum MHD_Result answer_page(mg_http *h, struct MHD_Connection *to, const 
   (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
   (void)MHD_add_response_header(r, "Content-Security-Policy", POLICY);
   (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+  (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
   enum MHD_Result done = MHD_queue_response(to, MHD_HTTP_OK, r);
   MHD_destroy_response(r);
   return done;
@@ -227,11 +236,13 @@ static mg_err open_socket(const mg_http_config *c, int *out, mg_error *e) {
 }
 
 static struct MHD_Daemon *start_daemon(mg_http *h, int fd) {
-  struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, h->tls.certificate.data}, {MHD_OPTION_HTTPS_MEM_KEY, 0, h->tls.key.data}, {MHD_OPTION_END, 0, NULL}};
+  struct MHD_OptionItem tls[] = {
+      {MHD_OPTION_HTTPS_MEM_CERT, 0, h->tls.certificate.data}, {MHD_OPTION_HTTPS_MEM_KEY, 0, h->tls.key.data}, {MHD_OPTION_END, 0, NULL}};
   struct MHD_OptionItem *more = h->tls.wanted ? tls : &tls[2];
   unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | (h->tls.wanted ? (unsigned)MHD_USE_TLS : 0);
   return MHD_start_daemon(flags, 0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_ARRAY, more,
+                          MHD_OPTION_END);
 }
 
 mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {

@@ -252,7 +252,7 @@ mg_err mg_live_start(mg_live **out, const mg_live_config *config, mg_error *e) {
   mg_live *l = calloc(1, sizeof *l);
   if (l == NULL) return mg_fail(e, MG_NOMEM, "no memory for the live page");
   l->config = *config;
-  mg_http_config http = {.host = config->host, .port = config->port, .pages = true};
+  mg_http_config http = {.host = config->host, .port = config->port, .token = config->token, .pages = true};
   mg_err err = mg_http_start(&l->http, &http, e);
   if (err != MG_OK) {
     free(l);

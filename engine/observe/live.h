@@ -14,6 +14,7 @@ typedef struct mg_live mg_live;
 typedef struct mg_live_config { /* borrowed while it lives */
   const char *host;             /* NULL: 127.0.0.1; "*": every address of this machine */
   int port;                     /* 0: a free one */
+  const char *token;            /* who shows it may look; NULL: everybody who reaches the port; copied */
   const mg_plan *plan;
   const char *run, *backend;
 } mg_live_config;

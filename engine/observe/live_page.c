@@ -32,7 +32,7 @@ static const char HEAD[] =
 
 static const char SCRIPT[] =
     "<script>\n(function(){var me=Math.random().toString(36).slice(2),busy=false;function look(){if(busy||document.hidden)return;busy=true;"
-    "fetch('/?w='+me,{cache:'no-store'}).then(function(r){return r.text()}).then(function(t){"
+    "fetch('/?w='+me+location.search.replace('?','&'),{cache:'no-store'}).then(function(r){return r.text()}).then(function(t){"
     "var d=new DOMParser().parseFromString(t,'text/html'),m=d.querySelector('main');if(!m)throw 0;"
     "document.querySelector('main').replaceWith(m);document.title=d.title;"
     "document.getElementById('gone').className='gone'}).catch(function(){document.getElementById('gone').className='gone on'})"

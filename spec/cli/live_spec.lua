@@ -31,8 +31,10 @@ describe("the live page", function()
     support.clean()
   end)
 
-  local function start(arguments)
-    local line = ("%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"):format(support.program, arguments or "")
+  local function start(arguments, before)
+    assert.are.equal(0, support.shell(dir, "rm -f run.log").code)
+    local line = "%s%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"
+    line = line:format(before or "", support.program, arguments or "")
     local pid = servers.start(dir, line, "run.out")
     local port = servers.wait("its port", function()
       local file = io.open(dir .. "/run.log")
@@ -44,7 +46,8 @@ describe("the live page", function()
   end
 
   local function get(run, path, more)
-    local got = support.shell(dir, ("curl -s -m 10 -D head.txt -o body.txt -w '%%{http_code}' %s %s%s"):format(more or "", run.url, path))
+    local line = "curl -s -m 10 -D head.txt -o body.txt -w '%%{http_code}' %s %s"
+    local got = support.shell(dir, line:format(more or "", support.quote(run.url .. path)))
     return tonumber(got.out), support.read(dir .. "/body.txt"), support.read(dir .. "/head.txt")
   end
 
@@ -55,8 +58,9 @@ describe("the live page", function()
   end
 
   it("has its numbers without scripts, changes them in place with, and shows how the run ended", function()
-    local run = start()
-    servers.start(dir, ("python3 %s/tests/observe/live_browser.py %s %s/profile shot.png"):format(support.root, run.url, dir), "seen.json")
+    local run = start(nil, "env MGUARD_LIVE_TOKEN=sesame ")
+    local browser = "python3 %s/tests/observe/live_browser.py %s?token=sesame %s/profile shot.png"
+    servers.start(dir, browser:format(support.root, run.url, dir), "seen.json")
     local function errors() return support.read(dir .. "/seen.json.err") end
     servers.wait("the browser, which has seen the numbers change", function()
       assert.is_nil(errors():find("Traceback", 1, true), errors())
@@ -127,6 +131,42 @@ describe("the live page", function()
     assert.is_truthy(events.worker_joined and events.run_eval_start)
     servers.stop(run.pid, "INT") -- before the broker: neither has to wait for it
     servers.stop(pids.one)
+  end)
+
+  it("wants a token where others than this machine can ask, or the environment says one", function()
+    local run = start "--live-host 0.0.0.0"
+    local link = servers.wait("its link", function() return support.read(dir .. "/run.out.err"):match "live: (http://[^\n]+)\n" end)
+    local token = link:match "^http://0%.0%.0%.0:%d+/%?token=(%x+)$"
+    assert.are.equal(32, #(token or ""), link)
+    assert.is_nil(support.read(dir .. "/run.log"):find(token, 1, true))
+    for _, path in ipairs { "", "state.json", "?token=", "?token=" .. token:sub(1, 31), "?token=" .. token .. "0", "?w=" .. token } do
+      local status, body = get(run, path)
+      assert.are.equal(401, status, path)
+      assert.is_nil(body:find("quotes", 1, true))
+    end
+    assert.are.equal(401, (get(run, "state.json", "-H 'Authorization: Bearer x'")))
+    assert.are.equal(200, (get(run, "healthz")))
+    assert.are.equal(200, (get(run, "?token=" .. token)))
+    assert.are.equal(200, (get(run, "state.json?w=1&token=" .. token)))
+    assert.are.equal(200, (get(run, "state.json", "-H 'Authorization: Bearer " .. token .. "'")))
+
+    local got = support.mguard(dir, "top --once " .. run.url)
+    assert.are.equal(4, got.code, got.out .. got.err)
+    assert.is_truthy(got.err:find("wants a token", 1, true), got.err)
+    got = support.mguard(dir, "top --once " .. support.quote(run.url .. "?token=" .. token))
+    assert.are.equal(0, got.code, got.err)
+    local named = ("MGUARD_LIVE_TOKEN=%s %s top --json %s"):format(token, support.quote(support.program), run.url)
+    assert.are.equal(1000000, core.json_decode(support.shell(dir, named).out).planned)
+    servers.stop(run.pid, "INT")
+
+    run = start("--no-journal", "env MGUARD_LIVE_TOKEN=our-own_1.~ ")
+    assert.are.equal(401, (get(run, "")))
+    assert.are.equal(200, (get(run, "?token=our-own_1.~")))
+    assert.are.equal("", support.read(dir .. "/run.out.err"))
+    servers.stop(run.pid, "INT")
+    got = support.shell(dir, ("MGUARD_LIVE_TOKEN='a b' %s run plan.lua --live-port 0"):format(support.quote(support.program)))
+    assert.are.equal(4, got.code)
+    assert.is_truthy(got.err:find("MGUARD_LIVE_TOKEN must be", 1, true), got.err)
   end)
 
   it("answers nothing else, and lets nothing from elsewhere in", function()

@@ -112,7 +112,7 @@ def wait(what, test, limit=LIMIT_S):
 def faults(b):
     bad = [e["entry"]["text"] for e in b.seen("Log.entryAdded") if "ERR_CONNECTION_REFUSED" not in e["entry"]["text"]]
     bad += [str(e["exceptionDetails"].get("text")) for e in b.seen("Runtime.exceptionThrown")]
-    bad += ["asked for " + e["request"]["url"] for e in b.seen("Network.requestWillBeSent") if not e["request"]["url"].startswith((url, "data:"))]
+    bad += ["asked for " + e["request"]["url"] for e in b.seen("Network.requestWillBeSent") if not e["request"]["url"].startswith((url.split("?")[0], "data:"))]
     return bad
 
 
