@@ -97,14 +97,15 @@ typedef struct mg_rabbit {
   uint64_t sending_tag;                 /* the tag of the first */
   mg_rabbit_unanswered *unanswered;     /* of the confirmed channel as it stands; room for MG_RABBIT_UNANSWERED */
   size_t unanswered_count;
-  int publish_fault;                    /* the confirmed channel was shut with this code */
-  int64_t largest;                      /* bytes the broker takes; learnt from its refusal; 0 unknown */
-  mg_batch gets;                        /* what basic.get brought on the admin channel */
+  int publish_fault; /* the confirmed channel was shut with this code */
+  int64_t largest;   /* bytes the broker takes; learnt from its refusal; 0 unknown */
+  mg_batch gets;     /* what basic.get brought on the admin channel */
   uint64_t got_tag;
-  mg_ms managed_ms;   /* when the management API was asked, */
-  int64_t in_flight;  /* and what it said */
-  mg_ms probed_ms;    /* publisher: when a coordinator last made sure that it is not blocked */
-  mg_ms unblocked_ms; /* when an alarm was last seen */
+  mg_ms managed_ms;      /* when the management API was asked, */
+  int64_t in_flight;     /* and what it said */
+  mg_ms manage_after_ms; /* it did not answer: not asked before */
+  mg_ms probed_ms;       /* publisher: when a coordinator last made sure that it is not blocked */
+  mg_ms unblocked_ms;    /* when an alarm was last seen */
 } mg_rabbit;
 
 static inline mg_rabbit *mg_rabbit_of(mg_backend *b) { return (mg_rabbit *)(void *)b; /* the first member */ }
@@ -135,6 +136,7 @@ mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
 
 /* management.c: messages that workers hold; -1 where no management_url is given, or nothing answers there. */
 int64_t mg_rabbit_in_flight(mg_rabbit *r);
+mg_err mg_rabbit_stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
 
 /* feed.c */
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump);

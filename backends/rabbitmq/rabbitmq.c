@@ -199,4 +199,5 @@ const mg_backend_ops mg_rabbitmq_backend = {
     .quarantine = rabbit_quarantine,
     .service = rabbit_service,
     .publish_dead = mg_rabbit_publish_dead,
+    .stats = mg_rabbit_stats,
 };

@@ -52,6 +52,9 @@ bool mg_test_rabbit_start(mg_test_rabbit *r, const char *config) {
           "log.console = false\nlog.file.level = warning\ndisk_free_limit.absolute = 10MB\nvm_memory_high_watermark.absolute = 1GB\n%s\n",
           r->port, r->tls_port, r->folder, r->folder, r->folder, config != NULL ? config : "");
   if (fclose(f) != 0) return false;
+  (void)snprintf(path, sizeof path, "%s/plugins", r->folder);
+  f = config != NULL && strstr(config, "management.") != NULL ? fopen(path, "w") : NULL;
+  if (f != NULL && (fputs("[rabbitmq_management].\n", f) < 0 || fclose(f) != 0)) return false;
   set("HOME", "%s", r->folder);
   set("ERL_EPMD_PORT", "%d", epmd);
   set("ERL_EPMD_ADDRESS", "127.0.0.1");

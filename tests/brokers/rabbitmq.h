@@ -11,7 +11,8 @@ typedef struct mg_test_rabbit {
   char folder[MG_TEST_PATH_BYTES];
 } mg_test_rabbit;
 
-/* Listens plain and with TLS (a client certificate is asked for). config: more lines for its file, or NULL. */
+/* Listens plain and with TLS (a client certificate is asked for). config: more lines for its file, or NULL; one of management.
+ * enables that plugin. */
 bool mg_test_rabbit_start(mg_test_rabbit *r, const char *config);
 bool mg_test_rabbit_again(mg_test_rabbit *r); /* after stop or kill: same folder, ports and data */
 void mg_test_rabbit_stop(mg_test_rabbit *r);  /* SIGTERM to the node; epmd stays */
