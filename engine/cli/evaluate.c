@@ -32,6 +32,7 @@ static const mg_flag flags[] = {{"task", "NAME|FILE", "built-in task (top_k) or 
                                 {"fail-fast", NULL, "end at the first violation that decides", NULL},
                                 {"plan-power", NULL, "run the first 500 cases alone and say how many the goal needs", NULL},
                                 {"outcomes", "FILE", "write case, role, outcome and failed clauses as CSV", NULL},
+                                {"mirror", "FILE|JSON", "the same run over this queue, too, at the same time; the outcomes are compared", NULL},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
                                 MG_STATE_DIR_FLAG,
                                 {"no-journal", NULL, "write no journal: the run cannot be resumed", NULL},

@@ -4,8 +4,9 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "cli/pilot.h"
+#include "cli/mirror.h"
 #include "cli/monitor.h"
+#include "cli/pilot.h"
 #include "cli/recording.h"
 #include "cli/runs.h"
 #include "cli/session.h"
@@ -38,6 +39,7 @@ static const mg_flag flags[] = {{"cases", "N", "how many cases", "cases"},
                                 {"outcomes", "FILE", "write case, role, outcome and failed clauses as CSV", NULL},
                                 {"backend", "NAME", "memory (this machine), redis or rabbitmq", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
+                                {"mirror", "FILE|JSON", "the same run over this queue, too, at the same time; the outcomes are compared", NULL},
                                 {"drain-timeout", "S", "after Ctrl-C, seconds to collect what is in flight (default 300)", NULL},
                                 MG_RECORDING_FLAGS,
                                 MG_MONITOR_FLAGS,
@@ -87,6 +89,7 @@ typedef struct evaluation {
   bool left;        /* worker and local workers are gone */
   char fault[512];  /* the script cannot serve */
   char failed[512]; /* broker or internal failure */
+  char digest[33];  /* of the outcomes; "": there is no report */
 } evaluation;
 
 static void close_handles(evaluation *v) {
@@ -402,6 +405,7 @@ static int conclude(evaluation *v) {
   if (err == MG_OK && !v->quiet && mg_recording_path(&v->recording) != NULL) (void)fprintf(stderr, "journal %s\n", mg_recording_path(&v->recording));
   if (err != MG_OK) code = mg_complain("run", MG_EXIT_FAILURE, "%s", e.text);
   if (err != MG_OK || v->interrupted) mg_recording_hint(&v->recording);
+  mg_digest_hex(&state.digest, v->digest);
   mg_buf_fini(&text);
   free(judgement);
   return code;
@@ -451,6 +455,8 @@ int mg_cli_run(int argc, char **argv) {
   v.pilot = mg_args_get(&v.args, &command, "plan-power") != NULL;
   if (err == MG_OK) err = mg_recording_compare(&v.recording, v.plan, &e);
   if (err == MG_OK && v.pilot) err = mg_pilot_cut(v.plan, &v.planned, &e);
+  mg_mirror *mirror = NULL;
+  if (err == MG_OK) err = mg_mirror_start(&mirror, &v.args, &command, &e);
   if (err == MG_OK) {
     v.progress = mg_progress_new(STDERR_FILENO, v.quiet ? MG_PROGRESS_QUIET : MG_PROGRESS_AUTO);
     err = evaluate(&v, &e);
@@ -461,6 +467,7 @@ int mg_cli_run(int argc, char **argv) {
   else
     code = conclude(&v);
   free_all(&v);
+  code = mg_mirror_end(mirror, v.digest[0] != '\0' && !v.interrupted ? v.digest : NULL, code, v.quiet); /* Ctrl-C ends both again */
   mg_buf_fini(&overrides);
   mg_log_close();
   return code;

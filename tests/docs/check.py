@@ -76,7 +76,7 @@ class Page:
             path = os.path.join(self.folder, named[0])
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w") as f:
-                f.write(text)
+                f.write(text.replace("6390", self.port))
         if language == "lua":
             done = subprocess.run(["lua5.4", "-e", "assert(load(io.read('a'), '=block', 't'))"], input=text, text=True, capture_output=True)
             return done.stderr.strip() or None
