@@ -2,7 +2,7 @@
 local support = require "cli.support"
 
 local servers = {}
-local running = {} -- process ids of what still has to be stopped
+local running, order = {}, {} -- process ids of what still has to be stopped; all that were started
 
 local function sh(command)
   local pipe <close> = assert(io.popen(command))
@@ -27,6 +27,7 @@ function servers.start(dir, line, log)
   local pid = sh(command:format(support.quote(dir), out, out, line, out, out))
   assert(pid:match("^%d+$"), pid)
   running[pid] = true
+  order[#order + 1] = pid
   return pid
 end
 
@@ -48,8 +49,9 @@ function servers.stop(pid, signal)
   servers.wait("the end of process " .. pid, function() return not servers.alive(pid) end, 30)
 end
 
+--- The last first: who talks to a broker has gone before it does, and waits for nothing.
 function servers.stop_all()
-  for pid in pairs(running) do servers.stop(pid, "TERM") end
+  while #order > 0 do servers.stop(table.remove(order), "TERM") end
 end
 
 function servers.port()
