@@ -64,6 +64,7 @@ class Round:
         self.name, self.kinds, self.proxy = seed, kinds, proxy
         self.x = Context(stage, expected, random.Random(seed).randrange(1000000), False)
         self.broker = stage.broker
+        self.x.residue_s = LIMIT_S  # garbage that a newer version or a stranger might have sent was given back, to be tried again within 60 s
         self.alone = self.broker.name == "memory"
         self.faults, self.active = [], []
         self.killed_in = set()  # cases in which an executor was killed
@@ -173,7 +174,7 @@ class Round:
         self.shims = preloads(self.stage.folder, "clock", "full")
         self.stage.environment["MGUARD_SIGNING_KEY"] = "k1:the-first-secret,k0:an-older-one"
         names = ["the coordinator"] + ([] if self.alone else ["worker %d" % (i + 1) for i in range(WORKERS)])
-        self.slots = [Slot(self.stage.folder, n, None if self.alone else self.proxy.link(*self.broker.address())) for n in names]
+        self.slots = [Slot(self.stage.folder, n, None if self.alone else self.broker.way(self.proxy, i)) for i, n in enumerate(names)]
         self.coordinator, self.workers = self.slots[0], self.slots[1:]
         for w in self.workers:
             self.start_worker(w)

@@ -22,7 +22,7 @@ import kinds  # noqa: E402
 import table  # noqa: E402
 from expected import Expected  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from rounds import Round  # noqa: E402
+from rounds import WORKERS, Round  # noqa: E402
 
 DELAY_MS = 4
 
@@ -48,7 +48,7 @@ class Session:
         seed = "%s/%s/%d" % (self.options.seed, self.name, number)
         folder = os.path.join(self.folder, "%s-%d" % (self.name, number))
         broker = known()[self.name](os.path.join(folder, "broker"))
-        broker.test = "restarts"  # a node of its own
+        broker.test, broker.ways = "restarts", 1 + WORKERS  # a node of its own
         stage = Stage(folder, self.options.copy, broker, None)
         fitting, begin = kinds.of(broker, crashes), time.monotonic()
         at_once = self.options.at_once or 1 + (number > 2 and number % 2)

@@ -43,6 +43,7 @@ class Broker:
     kill_every_s = 1  # in the test that kills workers again and again
     redelivers = False  # hands out by itself what a vanished worker held
     connectionless = False  # a connection that is cut costs a call and nothing else
+    ways = 1  # to it through a proxy, where it has to know them before it starts
 
     def __init__(self, folder):
         self.folder = folder
@@ -75,6 +76,10 @@ class Broker:
     def address(self):
         """Host and port that a proxy leads to."""
         raise Unsupported("%s: cannot be reached through a proxy" % self.name)
+
+    def way(self, proxy, _number):
+        """A link of the proxy that leads to it. The number: of the way, from 0 to ways - 1."""
+        return proxy.link(*self.address())
 
     def through(self, config, port):
         """The configuration of a program that goes by this port of 127.0.0.1."""

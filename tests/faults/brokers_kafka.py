@@ -11,72 +11,12 @@ import threading
 import time
 
 from brokers import Broker, Redis, free_port, wait_until
+from proxy import Proxy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START = os.path.join(ROOT, "tests", "brokers", "kafka", "start")
 PARTITIONS = 4
 END, BEGINNING, NONE = -1, -2, -1001  # offsets of librdkafka
-
-
-class Proxy:
-    """Takes connections on a port and passes them on; all of them can be cut."""
-
-    def __init__(self, upstream):
-        self.upstream, self.lock, self.pairs = upstream, threading.Lock(), []
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                here, _ = self.server.accept()
-            except OSError:
-                return
-            try:
-                there = socket.create_connection(("127.0.0.1", self.upstream), 10)
-            except OSError:
-                here.close()
-                continue
-            there.settimeout(None)
-            with self.lock:
-                self.pairs.append((here, there))
-            for a, b in ((here, there), (there, here)):
-                threading.Thread(target=self._pass, args=(a, b), daemon=True).start()
-
-    def _pass(self, a, b):
-        try:
-            while True:
-                data = a.recv(65536)
-                if not data:
-                    break
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut(self):
-        """How many were alive."""
-        with self.lock:
-            pairs, self.pairs = self.pairs, []
-        alive = 0
-        for pair in pairs:
-            for s in pair:
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                    alive += s is pair[0]
-                except OSError:
-                    pass
-                s.close()
-        return alive
-
-    def close(self):
-        self.server.close()
-        self.cut()
 
 
 class Message(ctypes.Structure):
@@ -228,14 +168,16 @@ class Client:
 class Node:
     """A broker; it dies with the thread that started it."""
 
-    def __init__(self, folder, secure=False, lines=()):
+    def __init__(self, folder, secure=False, lines=(), ways=1):
         self.folder, self.lines = folder, list(lines)
         os.makedirs(folder, exist_ok=True)
-        self.port, self.controller, self.behind = free_port(), free_port(), free_port()
+        self.port, self.controller = free_port(), free_port()
         self.secure_port = free_port() if secure else 0
-        self.proxy = Proxy(self.behind)
+        self.proxy = Proxy()
+        self.links = [self.proxy.link("127.0.0.1", free_port()) for _ in range(ways)]
         self.process = None
-        listeners = {"PLAIN": (self.port, self.port), "CUT": (self.behind, self.proxy.port), "CONTROLLER": (self.controller, None)}
+        listeners = {"PLAIN": (self.port, self.port), "CONTROLLER": (self.controller, None)}
+        listeners.update({"CUT%d" % i: (link.target[1], link.port) for i, link in enumerate(self.links)})
         if secure:
             listeners["SECURE"] = (self.secure_port, self.secure_port)
             shutil.copy(os.path.join(folder, "cert.pem"), os.path.join(folder, "ca.crt"))
@@ -243,7 +185,7 @@ class Node:
             shutil.copy(os.path.join(folder, "key.pem"), os.path.join(folder, "server.key"))
         self.lines += ["listeners=" + ",".join("%s://127.0.0.1:%d" % (name, p[0]) for name, p in listeners.items()),
                        "advertised.listeners=" + ",".join("%s://127.0.0.1:%d" % (name, p[1]) for name, p in listeners.items() if p[1]),
-                       "listener.security.protocol.map=PLAIN:PLAINTEXT,CUT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT"]
+                       "listener.security.protocol.map=" + ",".join("%s:%s" % (name, "SASL_SSL" if name == "SECURE" else "PLAINTEXT") for name in listeners)]
 
     def up(self):
         argv = ["setpriv", "--pdeathsig", "KILL", START, self.folder, str(self.port), str(self.controller), str(self.secure_port)] + self.lines
@@ -319,7 +261,7 @@ class Kafka(Broker):
                 self.folder, base = folder, self.folder
                 Redis._certificate(self)
                 self.folder = base
-            self.node = Node(folder, secure=tls)
+            self.node = Node(folder, secure=tls, ways=self.ways)
             self.node.up()
         else:
             self.node = self.shared
@@ -342,7 +284,7 @@ class Kafka(Broker):
             self.node.end()
 
     def config(self, **more):
-        port = self.node.proxy.port if "connection reset" in self.test else self.node.port
+        port = self.node.links[0].port if "connection reset" in self.test else self.node.port
         return dict({"backend": "kafka", "bootstrap_servers": "127.0.0.1:%d" % port, "topic": self.topic, "consumer_group": self.topic + "-workers",
                      "partitions": PARTITIONS, "session_timeout_ms": 2000}, **more)
 
@@ -350,10 +292,16 @@ class Kafka(Broker):
         return self.config(bootstrap_servers="localhost:%d" % self.node.secure_port, security_protocol="sasl_ssl", sasl_mechanism="PLAIN",
                            sasl_username="tester", sasl_password="secret", ssl_ca_location=os.path.join(self.node.folder, "ca.crt"), **more)
 
+    def way(self, _proxy, number):
+        return self.node.links[number]
+
+    def through(self, config, port):
+        return dict(config, bootstrap_servers="127.0.0.1:%d" % port)
+
     # --- harm ---
 
     def reset_connections(self):
-        return self.node.proxy.cut()
+        return sum(link.reset() for link in self.node.links)
 
     def delete_queue(self):
         """The topic of tasks, with all that waits there."""

@@ -1,13 +1,13 @@
 """SQS: the stand-in fauxqs behind a proxy of ours. The service itself never restarts; what goes away and comes back is the way to it."""
 import json
 import os
-import signal
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
 from brokers import Broker, Unsupported, free_port
+from proxy import Proxy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, "tests", "brokers", "sqs")
@@ -28,6 +28,7 @@ class Sqs(Broker):
     def __init__(self, folder):
         super().__init__(folder)
         self.server = self.proxy = None
+        self.links = []
 
     def _launch(self, argv, log):
         with open(os.path.join(self.folder, log), "ab") as errors:
@@ -40,30 +41,28 @@ class Sqs(Broker):
     def start(self, **how):
         if how:
             raise Unsupported("sqs: the stand-in has neither passwords nor TLS")
-        self.server, self.upstream = self._launch(["node", os.path.join(HERE, "fauxqs_server.mjs"), os.path.join(stand_ins(), "npm")], "fauxqs.log")
         self.port = free_port()
-        self.again()
+        self.server, self.upstream = self._launch(["node", os.path.join(HERE, "fauxqs_server.mjs"), os.path.join(stand_ins(), "npm"),
+                                                   "127.0.0.1:%d" % self.port], "fauxqs.log")
+        self.proxy = Proxy()
+        self.links = [self.proxy.link("127.0.0.1", self.upstream, self.port)]
         name = "tasks.fifo" if self.fifo else "tasks"
         self.queue = self.call("CreateQueue", QueueName=name, Attributes={"FifoQueue": "true"} if self.fifo else {})["QueueUrl"]
 
     def again(self):
-        self.proxy, _ = self._launch(["/usr/bin/python3", os.path.join(HERE, "proxy.py"), str(self.port), str(self.upstream)], "proxy.log")
-
-    def _end(self, number):
-        if self.proxy is not None:
-            self.proxy.send_signal(number)
-            self.proxy.wait(20)
-            self.proxy.stdout.close()
-            self.proxy = None
+        for link in self.links:
+            link.open()
 
     def stop(self):
-        self._end(signal.SIGTERM)
+        for link in self.links:
+            link.shut()
 
-    def kill(self):
-        self._end(signal.SIGKILL)
+    kill = stop
 
     def close(self):
-        self.stop()
+        if self.proxy is not None:
+            self.proxy.close()
+            self.proxy = None
         if self.server is not None:
             self.server.kill()
             self.server.wait(20)
@@ -74,19 +73,20 @@ class Sqs(Broker):
         return dict({"backend": "sqs", "queue_url": self.queue, "endpoint_url": "http://127.0.0.1:%d" % self.port, "region": "us-east-1",
                      "aws_access_key_id": "AKIATESTTESTTESTTEST", "aws_secret_access_key": "nobody looks at it"}, **more)
 
-    def _post(self, port, path, body, headers):
-        request = urllib.request.Request("http://127.0.0.1:%d%s" % (port, path), json.dumps(body).encode(), headers)
+    def way(self, _proxy, _number):
+        self.links.append(self.proxy.link("127.0.0.1", self.upstream))
+        return self.links[-1]
+
+    def through(self, config, port):
+        return dict(config, endpoint_url="http://127.0.0.1:%d" % port)
+
+    def call(self, action, **wish):
+        """Past the proxy."""
+        request = urllib.request.Request("http://127.0.0.1:%d/" % self.upstream, json.dumps(wish).encode(),
+                                         {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + action})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as reply:
             return json.loads(reply.read() or b"{}")
-
-    def call(self, action, **wish):
-        """Past the proxy, but as if through it: the stand-in knows a queue by the host that it was made under."""
-        return self._post(self.upstream, "/", wish, {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + action,
-                                                     "Host": "127.0.0.1:%d" % self.port})
-
-    def harm(self, **wish):
-        return self._post(self.port, "/proxy", wish, {})
 
     def beside(self, suffix):
         base, _, name = self.queue.rpartition("/")
@@ -103,7 +103,7 @@ class Sqs(Broker):
     # --- harm ---
 
     def reset_connections(self):
-        return self.harm(reset=True)["reset"]
+        return sum(link.reset() for link in self.links)
 
     def residue(self, run):
         counts = {"tasks": self.count(self.queue), "results": self.count(self.beside("results-" + run))}

@@ -74,6 +74,7 @@ class Context:
         self.more_work = more_work
         self.run_seed = 1 + seed % 1000
         self.broker = stage.broker
+        self.residue_s = 10  # the longest that something of a run that is over may be left on the broker
 
     def queue(self, **more):
         """Short times, small tasks; what a test says replaces them."""
@@ -126,7 +127,7 @@ class Context:
     def no_residue(self, coordinator):
         """Nothing of the run is left on the broker once the workers have heard that it is over."""
         run = self.stage.run_id(coordinator)
-        wait_until(lambda: not self.broker.residue(run), 10, lambda: "of the run is left on the broker: %r" % self.broker.residue(run))
+        wait_until(lambda: not self.broker.residue(run), self.residue_s, lambda: "of the run is left on the broker: %r" % self.broker.residue(run))
 
     def proof(self, ok, facts):
         if not ok:

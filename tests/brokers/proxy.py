@@ -128,14 +128,17 @@ class _Connection:
 class Link:
     """One port that leads to the target. Its counters only grow."""
 
-    def __init__(self, proxy, target):
-        self.proxy, self.target = proxy, target
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.listener.setblocking(False)
-        self.port = self.listener.getsockname()[1]
+    def __init__(self, proxy, target, port):
+        self.proxy, self.target, self.port = proxy, target, port
+        self._listen()
         self.connections = []
         self.blackhole, self.delay_s, self.bytes_a_second = False, 0.0, 0
         self.bytes = self.accepted = self.refused = 0
+
+    def _listen(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self.listener.setblocking(False)
+        self.port = self.listener.getsockname()[1]
 
     def _accept(self):
         try:
@@ -178,6 +181,16 @@ class Link:
             for c in hit:
                 c.half_open(c.client if broker_knows else c.server)
         return len(hit)
+
+    def shut(self):
+        """As if the broker had ended: nobody listens, until open."""
+        with self.proxy.changing():
+            self.listener.close()
+        return self.reset()
+
+    def open(self):
+        with self.proxy.changing():
+            self._listen()
 
     def disturb(self, blackhole=False, delay_s=0.0, bytes_a_second=0):
         """Until clear."""
@@ -224,9 +237,10 @@ class Proxy:
         self.thread = threading.Thread(target=self._work, name="proxy", daemon=True)
         self.thread.start()
 
-    def link(self, host, port):
+    def link(self, host, port, at=0):
+        """A new way to the port of the host; at: its own port, or a free one."""
         with self.changing():
-            link = Link(self, (host, port))
+            link = Link(self, (host, port), at)
             self.links.append(link)
         return link
 
@@ -252,7 +266,8 @@ class Proxy:
         """({socket: events}, seconds until bytes that are held may go on)"""
         out, wait, now = {self._wake_in: selectors.EVENT_READ}, 1.0, time.monotonic()
         for link in self.links:
-            out[link.listener] = selectors.EVENT_READ
+            if link.listener.fileno() >= 0:
+                out[link.listener] = selectors.EVENT_READ
             for c in link.connections:
                 out.update(c.wanted(link))
                 if c.left_alone is None and not link.blackhole:

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))  # which knows where the proxy is
 from brokers import wait_until  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
@@ -187,9 +187,27 @@ def nobody_there(x):
     assert x.link.refused == 1
 
 
+def shut_and_open(x):
+    s = x.client()
+    assert ask(s, b"one") == b"one"
+    assert x.link.shut() == 1
+    try:
+        assert False, "%r after the end" % s.recv(1)
+    except ConnectionResetError:
+        pass
+    try:
+        x.client()
+        assert False, "somebody listens"
+    except ConnectionRefusedError:
+        pass
+    port = x.link.port
+    x.link.open()
+    assert x.link.port == port and ask(x.client(), b"two") == b"two"
+
+
 def main():
     passed = failed = 0
-    for test in (passes_bytes, resets, blackhole, latency, bandwidth, half_open, nobody_there):
+    for test in (passes_bytes, resets, blackhole, latency, bandwidth, half_open, nobody_there, shut_and_open):
         scene = Scene()
         try:
             test(scene)
