@@ -261,12 +261,12 @@ class Round:
         code = run.wait(LIMIT_S)
         assert code in (0, 3), "the coordinator ended with %d\n%s" % (code, self.tails())
         table = check_counts(self.stage.report(run), run.csv_file, self.cases)
-        crashed = {int(r["case"]) for r in table if r["role"] == "candidate" and r["outcome"] == "crash"}
-        assert len(crashed) <= self.executors_killed and crashed <= self.killed_in, "crashed without cause: %r, executors were killed in %r" % (
-            sorted(crashed), sorted(self.killed_in))
+        crashed = {(int(r["case"]), r["role"]) for r in table if r["outcome"] == "crash"}
+        assert len(crashed) <= self.executors_killed and {case for case, _ in crashed} <= self.killed_in, (
+            "crashed without cause: %r, executors were killed in %r" % (sorted(crashed), sorted(self.killed_in)))
         self.expected.crashed = crashed
-        # A case of the sample that was killed when it ran the second time differs from the first.
-        differs = code == 3 and not crashed and self.executors_killed > 0
+        # A case that was killed when it ran once more, as one of the sample or of a task that was delivered twice, differs from the first.
+        differs = code == 3 and not any(role == "candidate" for _, role in crashed) and self.executors_killed > 0
         facts = self.x.check(run, self.cases, exit_code=3 if differs else None)
         self.stage.retire()
         return facts

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Chaos on real brokers. `run.py [BACKEND...] [--seed S] [--minutes M] [--cases N] [--faults N] [--at-once N] [--round N] [--record FILE] [--keep]`.
+"""Chaos on real brokers. `run.py [BACKEND...] [--seed S] [--minutes M] [--cases N] [--faults N] [--at-once N] [--round N] [--only PATTERN] [--record FILE] [--keep]`.
 
 For M minutes a backend, runs of N cases are disturbed by the faults of kinds.py in an order that follows from the seed, and each run is
 held against what it must come to. The same seed gives the same schedule; --round begins with that round of it. Ends with
@@ -7,6 +7,7 @@ held against what it must come to. The same seed gives the same schedule; --roun
 """
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -50,7 +51,7 @@ class Session:
         broker = known()[self.name](os.path.join(folder, "broker"))
         broker.test, broker.ways = "restarts", 1 + WORKERS  # a node of its own
         stage = Stage(folder, self.options.copy, broker, None)
-        fitting, begin = kinds.of(broker, crashes), time.monotonic()
+        fitting, begin = [k for k in kinds.of(broker, crashes) if re.search(self.options.only, k.name)], time.monotonic()
         at_once = self.options.at_once or 1 + (number > 2 and number % 2)
         say("%s, round %d: seed %s, %d cases, %d kinds of fault, %d at once" % (self.name, number, seed, self.options.cases, len(fitting), at_once))
         r = Round(stage, self.proxy, self.expected, seed, self.options.cases, fitting, say, at_once)
@@ -96,6 +97,7 @@ def main():
     p.add_argument("--at-once", type=int, default=0, help="faults under way; 0: one, and two in some rounds")
     p.add_argument("--round", type=int, default=1)
     p.add_argument("--record")
+    p.add_argument("--only", default="", help="a pattern: the kinds of fault")
     p.add_argument("--keep", action="store_true")
     p.add_argument("--mguard", default=os.path.join(os.environ.get("MGUARD_BUILD", "build"), "mguard"))
     options = p.parse_args()
