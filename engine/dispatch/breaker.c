@@ -104,8 +104,10 @@ mg_beat_news mg_breaker_beat(mg_breaker *b, mg_beat *beat, mg_ms at_ms, int *wor
   if (first || back) p->since_ms = at_ms;
   p->steady = back || first || !near ? 1 : p->steady + 1;
   if (beat->leaving) return MG_BEAT_LEAVING;
-  if (s->quarantined && p->steady >= b->threshold) {
+  if (beat->quarantined) s->quarantined = true; /* maybe by a coordinator that is gone: who hears it judges it */
+  if (s->quarantined && !first && p->steady >= b->threshold) {
     s->quarantined = false;
+    p->steady = 0; /* a pardon that it does not hear is said again after as many beats */
     return MG_BEAT_PARDONED;
   }
   return first ? MG_BEAT_FIRST : back ? MG_BEAT_BACK : MG_BEAT_AGAIN;

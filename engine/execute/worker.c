@@ -42,6 +42,7 @@ static void beat(mg_worker *w, bool leaving) {
   b->executors_up = (uint32_t)mg_pool_executors_up(w->pool);
   b->restarts = mg_pool_restarts(w->pool);
   b->draining = w->state != MG_WORKER_SERVING;
+  b->quarantined = w->quarantined;
   b->leaving = leaving;
   b->cases_done = w->stats.cases_done;
   b->task_count = 0;

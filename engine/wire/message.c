@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TASK_FIELDS = 18, BEAT_FIELDS = 11, CONTROL_FIELDS = 5 };
+enum { TASK_FIELDS = 18, BEAT_FIELDS = 12, CONTROL_FIELDS = 5 };
 
 void mg_task_encode(mg_buf *out, const mg_task *t) {
   msgpack_packer p = mg_wire_begin(out, MG_WIRE_TASK, TASK_FIELDS + (t->measure != 0));
@@ -79,6 +79,7 @@ void mg_beat_encode(mg_buf *out, const mg_beat *b) {
   mg_wire_bytes(&p, b->fingerprint, sizeof b->fingerprint);
   mg_wire_bool(&p, b->draining);
   mg_wire_bool(&p, b->leaving);
+  mg_wire_bool(&p, b->quarantined);
   msgpack_pack_uint64(&p, b->cases_done);
   msgpack_pack_array(&p, b->task_count);
   for (size_t i = 0; i < b->task_count; i++) {
@@ -109,6 +110,7 @@ mg_err mg_beat_decode(mg_beat *b, mg_slice bytes, mg_error *e) {
   mg_read_bytes(&r, b->fingerprint, sizeof b->fingerprint, "fingerprint");
   b->draining = mg_read_bool(&r, "draining");
   b->leaving = mg_read_bool(&r, "leaving");
+  b->quarantined = mg_read_bool(&r, "quarantined");
   b->cases_done = mg_read_uint(&r, 0, UINT64_MAX, "cases_done");
   size_t count = mg_read_array(&r, 0, SIZE_MAX, SHORTEST_TASK, "tasks");
   if (count > 0) {

@@ -128,7 +128,8 @@ typedef struct mg_beat {
   uint32_t executors, executors_up, restarts;
   uint8_t fingerprint[32];
   bool draining;
-  bool leaving; /* the last beat: everything is settled */
+  bool leaving;     /* the last beat: everything is settled */
+  bool quarantined; /* it gets no tasks, by the word of some coordinator, which may be gone */
   uint64_t cases_done;
   mg_beat_task *tasks; /* owned */
   size_t task_count;

@@ -72,6 +72,25 @@ static void quarantine_until_steady(void **state) {
   mg_breaker_fini(&b);
 }
 
+/* By a coordinator that is gone: the one that there is now hears of it, and ends it. */
+static void quarantine_of_another(void **state) {
+  (void)state;
+  mg_breaker b = breaker();
+  int worker;
+  beat(&b, "b", 1, 1000);
+  for (uint64_t i = 1; i <= 7; i++) {
+    mg_beat m = {.worker = "a", .counter = i, .executors = 2, .executors_up = 2, .quarantined = true};
+    mg_beat_news news = mg_breaker_beat(&b, &m, 1000 + 100 * (mg_ms)i, &worker);
+    assert_int_equal(news, i == 3 || i == 6 ? MG_BEAT_PARDONED : i == 1 ? MG_BEAT_FIRST : MG_BEAT_AGAIN); /* it may have missed the first pardon */
+  }
+  assert_int_equal(mg_breaker_executors(&b), 2);
+  assert_int_equal(beat(&b, "a", 8, 1800), MG_BEAT_AGAIN);
+  assert_int_equal(beat(&b, "a", 9, 1900), MG_BEAT_PARDONED);
+  assert_int_equal(beat(&b, "a", 10, 2000), MG_BEAT_AGAIN);
+  assert_int_equal(mg_breaker_executors(&b), 4);
+  mg_breaker_fini(&b);
+}
+
 static void never_the_last(void **state) {
   (void)state;
   mg_breaker b = breaker();
@@ -151,7 +170,8 @@ static void takes_the_tasks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counters_are_signs_of_life), cmocka_unit_test(silence), cmocka_unit_test(quarantine_until_steady), cmocka_unit_test(never_the_last),
+      cmocka_unit_test(counters_are_signs_of_life), cmocka_unit_test(silence), cmocka_unit_test(quarantine_until_steady),
+      cmocka_unit_test(quarantine_of_another), cmocka_unit_test(never_the_last),
       cmocka_unit_test(leaving_is_no_loss),         cmocka_unit_test(grace),   cmocka_unit_test(takes_the_tasks),         cmocka_unit_test(strangers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

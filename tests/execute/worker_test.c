@@ -246,10 +246,12 @@ static void quarantine(void **state) {
   for (mg_ms until = mg_now_ms() + 500; mg_now_ms() < until;) mg_ww_step(w);
   assert_int_equal(mg_ww_depth(w).pending, 1);
   assert_true(mg_ww_read_beat(w) && w->beat.counter > counter);
+  assert_true(w->beat.quarantined);
   mg_worker_read(w->worker, &s);
   assert_int_equal(s.held, 0);
   mg_ww_control(w, MG_PARDON, "worker-1", 0);
   RUN_UNTIL(w, w->got_count == 1);
+  RUN_UNTIL(w, mg_ww_read_beat(w) && !w->beat.quarantined);
   mg_ww_close(w);
 }
 

@@ -333,8 +333,8 @@ class Kafka(Broker):
 
     def spoil(self, run, rng):
         c, count, unreadable = self.client, {}, []
-        tasks = [body for h, body in c.read(self.topic, {p: 0 for p in range(PARTITIONS)}) if h["run"] == run and not h["task"].startswith("9:")]
-        notes = [body for h, body in c.read(self.topic + "_results", {0: 0}) if h["kind"] == "beat" and not h["from"].startswith("spoilt")]
+        tasks = [body for h, body in c.read(self.topic, {p: 0 for p in range(PARTITIONS)}) if h["run"] == run and body and not (h["task"] or "9:").startswith("9:")]
+        notes = [body for h, body in c.read(self.topic + "_results", {0: 0}) if h["kind"] == "beat" and not (h["from"] or "spoilt").startswith("spoilt")]
         if not tasks or not notes:
             return None
         results, mine = self.topic + "_results", self._results_partition(run)

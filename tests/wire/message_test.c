@@ -138,7 +138,7 @@ static void fields_keep_their_places(void **state) {
   mg_beat_encode(&bytes, &b);
   assert_int_equal(mg_beat_decode(&b2, mg_buf_slice(&bytes), NULL), MG_OK);
   assert_string_equal(b2.worker, b.worker);
-  SAME(b, b2, counter), SAME(b, b2, executors), SAME(b, b2, executors_up), SAME(b, b2, restarts), SAME(b, b2, draining);
+  SAME(b, b2, counter), SAME(b, b2, executors), SAME(b, b2, executors_up), SAME(b, b2, restarts), SAME(b, b2, draining), SAME(b, b2, quarantined);
   SAME(b, b2, leaving), SAME(b, b2, cases_done), SAME(b, b2, task_count);
   SAME_BYTES(b, b2, fingerprint);
   for (size_t i = 0; i < b.task_count; i++) {

@@ -104,6 +104,7 @@ mg_beat mg_sample_beat(void) {
                .executors_up = 3,
                .restarts = 1,
                .draining = true,
+               .quarantined = true,
                .cases_done = 1ull << 50,
                .tasks = tasks,
                .task_count = 3};
