@@ -52,6 +52,7 @@ static lua_Integer draw_length(lua_State *L, mg_generator *gen, int arg) {
 static int g_string(lua_State *L) {
   mg_generator *gen = gen_of(L);
   size_t letters;
+  if (lua_type(L, 3) == LUA_TNUMBER) return luaL_error(L, "g:string takes the longest length and an alphabet, got two numbers");
   const char *alphabet = luaL_optlstring(L, 3, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-", &letters);
   if (letters == 0) return luaL_error(L, "g:string: the alphabet is empty");
   size_t n = (size_t)draw_length(L, gen, 2);

@@ -21,6 +21,14 @@ describe("mguard init", function()
     assert.truthy(said.out:find("mguard run task/plan.lua", 1, true), said.out)
   end)
 
+  it("writes cases that show what is wrong", function()
+    support.mguard(dir, "init task")
+    support.write(dir, "task/candidate.lua", "return function(words) return words end\n")
+    local got = support.mguard(dir, "run task/plan.lua --cases 300")
+    assert.equal(1, got.code, got.out)
+    for _, clause in ipairs { "in order", "permute", "a first word comes first" } do assert.truthy(got.out:find(clause, 1, true), clause) end
+  end)
+
   it("overwrites nothing, and writes nothing half", function()
     assert.equal(0, support.shell(dir, "mkdir task && echo mine > task/plan.lua").code)
     local said = support.mguard(dir, "init task")

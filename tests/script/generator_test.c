@@ -80,7 +80,7 @@ static void wrong_arguments_are_named(void **state) {
     const char *call, *says;
   } rows[] = {{"g:int(2, 1)", "lower bound is above"},     {"g:int(1)", "number expected"},
               {"g:float(2, 1)", "lower bound is above"},   {"g:bool(2)", "probability"},
-              {"g:choice{}", "empty"},                     {"g:string(-1)", "length"},
+              {"g:choice{}", "empty"},                     {"g:string(-1)", "length"}, {"g:string(0, 8)", "two numbers"},
               {"g:string(5, '')", "alphabet"},             {"g:weighted{}", "weight above 0"},
               {"g:weighted{{-1, 1}}", "weight of entry 1"}, {"g:list(5)", "function expected"},
               {"g:list(function() end)", "nil"},           {"g.integer", "g has no 'integer'"},
