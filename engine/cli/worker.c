@@ -17,7 +17,7 @@ static const mg_flag flags[] = {{"script", "FILE", "the checks, or the plan, who
                                 {"task", "NAME|FILE", "the same as in mguard evaluate, in place of --script", NULL},
                                 {"baseline", "NAME|FILE", "as given to the run", "baseline"},
                                 {"candidate", "NAME|FILE", "as given to the run", "candidate"},
-                                {"backend", "NAME", "redis or rabbitmq; wins over the script's queue", "backend"},
+                                {"backend", "NAME", "redis, rabbitmq, kafka or sqs; wins over the script's queue", "backend"},
                                 {"queue-config", "FILE|JSON", "queue configuration, a file or JSON text", "queue_config"},
                                 {"executors", "N", "processes that run cases (default: one a core)", NULL},
                                 {"drain-timeout", "S", "after SIGTERM, seconds to finish what is held (default 300)", NULL},
