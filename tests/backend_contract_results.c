@@ -96,7 +96,8 @@ static void expect_note(mg_env *v, mg_backend *b, read_call call, const char *fr
     if (mg_now_ms() >= end) fail_msg("\"%s\" from \"%s\" did not come, but \"%s\"", text, from, newest);
     mg_batch batch = {0};
     mg_error e = {0};
-    mg_ok(call(b, mg_now_ms() + 200, &batch, &e), &e);
+    mg_err err = call(b, mg_now_ms() + 200, &batch, &e);
+    if (err != MG_TIMEOUT) mg_ok(err, &e); /* a slow server may need more than one call */
     for (size_t i = 0; i < batch.count; i++) {
       const mg_delivery *d = &batch.items[i];
       assert_non_null(d->from);
@@ -113,7 +114,7 @@ static void expect_note(mg_env *v, mg_backend *b, read_call call, const char *fr
 static void expect_replaced(mg_env *v, mg_backend *b, read_call call, const char *text) {
   mg_batch batch = {0};
   mg_error e = {0};
-  mg_ok(call(b, mg_now_ms() + v->c->quiet_ms, &batch, &e), &e);
+  mg_ok(call(b, mg_soon(v), &batch, &e), &e);
   for (size_t i = 0; i < batch.count; i++) {
     mg_slice body = batch.items[i].body;
     assert_false(body.len == strlen(text) && memcmp(body.data, text, body.len) == 0);
@@ -126,10 +127,11 @@ static void expect_gone(mg_env *v, mg_backend *b, read_call call, char letter) {
   mg_ms end = mg_soon(v);
   for (bool there = true; there;) {
     if (mg_now_ms() >= end) fail_msg("a note that begins with %c does not go", letter);
-    there = false;
     mg_batch batch = {0};
     mg_error e = {0};
-    mg_ok(call(b, mg_now_ms() + 100, &batch, &e), &e);
+    mg_err err = call(b, mg_now_ms() + 100, &batch, &e);
+    if (err != MG_TIMEOUT) mg_ok(err, &e);
+    there = err == MG_TIMEOUT;
     for (size_t i = 0; i < batch.count; i++)
       there = there || (batch.items[i].body.len > 0 && batch.items[i].body.data[0] == (uint8_t)letter);
     mg_batch_clear(&batch);
@@ -145,7 +147,7 @@ static void beats_tell_their_worker(mg_env *v) {
   mg_backend *other = mg_env_open(v, v->other_name, NULL, -1);
   mg_batch first = {0};
   mg_error e = {0};
-  mg_ok(v->ops->read_beats(v->coordinator, mg_now_ms(), &first, &e), &e); /* subscribed, where that takes a call */
+  mg_ok(v->ops->read_beats(v->coordinator, mg_soon(v), &first, &e), &e); /* subscribed, where that takes a call */
   mg_batch_clear(&first);
   beat(v, v->worker, "1", 60000);
   beat(v, other, "2", 60000);
@@ -180,7 +182,7 @@ static void every_coordinator_reads_beats(mg_env *v) {
     for (int i = 0; i < 2; i++) {
       mg_batch batch = {0};
       mg_error e = {0};
-      mg_ok(v->ops->read_beats(readers[i], mg_now_ms() + 100, &batch, &e), &e);
+      mg_ok(v->ops->read_beats(readers[i], mg_soon(v), &batch, &e), &e);
       for (size_t j = 0; j < batch.count; j++) seen[i] = seen[i] || strcmp(batch.items[j].from, v->worker_name) == 0;
       mg_batch_clear(&batch);
     }

@@ -7,7 +7,7 @@
 
 #define HELLO "hello" /* routing key of a new coordinator's word to workers */
 #define DELAY "delay" /* of a word to coordinators: tasks wait in the queue that it is from */
-enum { PROBE_MS = 5000, CALM_MS = 5000, LEAVES_MS = 5000 };
+enum { CALM_MS = 5000, LEAVES_MS = 5000 };
 
 void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news) {
   char from[260] = "", ttl_text[24] = "";
@@ -17,7 +17,11 @@ void mg_rabbit_note_take_in(mg_rabbit *r, const mg_rabbit_news *news) {
     r->say_again = true;
     return;
   }
-  if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) == 0 || (p->_flags & AMQP_BASIC_EXPIRATION_FLAG) == 0) return; /* not ours, or a probe of our own */
+  if (d->exchange.len == 0) { /* not fanned out: a probe of our own */
+    r->probe_back = r->probe_back || (news->body.len == sizeof r->probe && memcmp(news->body.data, &r->probe, sizeof r->probe) == 0);
+    return;
+  }
+  if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) == 0 || (p->_flags & AMQP_BASIC_EXPIRATION_FLAG) == 0) return; /* not ours */
   mg_amqp_find_text(&p->headers, "from", from, sizeof from);
   (void)snprintf(ttl_text, sizeof ttl_text, "%.*s", (int)p->expiration.len, (const char *)p->expiration.bytes);
   bool fresh = false;
@@ -68,20 +72,33 @@ mg_err mg_rabbit_hello(mg_rabbit *r, mg_ms until, mg_error *e) {
   return mg_rabbit_throw(r, exchange, HELLO, NULL, (mg_slice){0}, 0, until, e);
 }
 
-/* An alarm of the broker stops everybody's beats, and a connection that publishes nothing is not told of it: something is published now and
- * then, to our own queue. While the alarm lasts, and for a moment after it, silence means nothing: the read fails with MG_AGAIN. */
+static mg_err probe(mg_rabbit *r, mg_ms until, mg_error *e) {
+  r->probe++;
+  r->probe_back = false;
+  r->probe_out = true;
+  return mg_rabbit_throw(r, "", r->notes_queue, NULL, (mg_slice){(const uint8_t *)&r->probe, sizeof r->probe}, 0, until, e);
+}
+
+/* Silence means something once a message of our own has come through the queue that the beats come through: all beats before it are here, and the
+ * broker takes messages. An alarm of it stops everybody's beats, and a connection that publishes nothing is not told of it. While the alarm lasts,
+ * and for a moment after it, the read fails with MG_AGAIN. */
 static mg_err check_alarm(mg_rabbit *r, mg_ms until, mg_error *e) {
-  mg_ms now = mg_now_ms();
-  if (mg_rabbit_blocked(r->publisher)) {
-    r->unblocked_ms = now;
-    return mg_rabbit_blocked_fault(r->publisher, e);
-  }
-  if (now - r->probed_ms >= PROBE_MS) {
-    r->probed_ms = now;
-    mg_err err = mg_rabbit_throw(r, "", r->notes_queue, NULL, (mg_slice){0}, 0, until, e);
+  mg_err err = MG_OK;
+  r->probe_out = false;
+  do {
+    if (!mg_rabbit_blocked(r->publisher) && !r->probe_out) err = probe(r, until, e);
+    if (mg_rabbit_blocked(r->publisher)) {
+      r->unblocked_ms = mg_now_ms();
+      return mg_rabbit_blocked_fault(r->publisher, e);
+    }
     if (err != MG_OK) return err;
-  }
-  if (r->unblocked_ms != 0 && now - r->unblocked_ms < CALM_MS) {
+    if (mg_rabbit_wait(r->receiver, r->publisher, until, -1) == MG_TIMEOUT) {
+      return mg_fail(e, MG_TIMEOUT, "%s did not bring a message back in time", mg_rabbit_where(r->receiver));
+    }
+    err = mg_rabbit_ready(r, until, e);
+    if (err != MG_OK) return err;
+  } while (!r->probe_back);
+  if (r->unblocked_ms != 0 && mg_now_ms() - r->unblocked_ms < CALM_MS) {
     return mg_fail(e, MG_AGAIN, "%s takes messages again; waiting for the workers' beats", mg_rabbit_where(r->publisher));
   }
   return MG_OK;

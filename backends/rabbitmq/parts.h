@@ -104,7 +104,9 @@ typedef struct mg_rabbit {
   mg_ms managed_ms;      /* when the management API was asked, */
   int64_t in_flight;     /* and what it said */
   mg_ms manage_after_ms; /* it did not answer: not asked before */
-  mg_ms probed_ms;       /* publisher: when a coordinator last made sure that it is not blocked */
+  uint64_t probe;        /* coordinator: the number of the last message to itself, */
+  bool probe_out;        /* whether the connections still stand that took it, */
+  bool probe_back;       /* and whether it came */
   mg_ms unblocked_ms;    /* when an alarm was last seen */
 } mg_rabbit;
 

@@ -74,6 +74,7 @@ static void on_receiver(void *owner, const mg_rabbit_news *news) {
 
 void mg_rabbit_drop(mg_rabbit *r, mg_rabbit_conn *c) {
   if (c == NULL) return;
+  r->probe_out = false;
   if (c == r->receiver) {
     r->receiver = NULL;
     r->declared = false;

@@ -108,7 +108,7 @@ def repeated(x):
         wait_until(lambda: len(x.stage.log.read()) > ran + 60 or not run.running(), 20, "the coordinator takes the results")
     facts = x.check(run, cases)
     assert facts.dropped == copies, "%d results were delivered twice, %d repeats dropped: %s" % (copies, facts.dropped, facts)
-    assert facts.beyond == 0, "%s" % facts
+    assert facts.beyond == 0, "%s %s" % (facts, [e["text"] for e in run.events("queue_requeued")])
     return "%d copies; %s" % (copies, facts)
 
 
@@ -159,7 +159,7 @@ def full(x):
     x.broker.fill(False)
     wait_until(lambda: len(x.stage.log.read()) > before + 20, 20, "work goes on when there is room")
     facts = x.check(run, cases)
-    assert facts.beyond == 0, "%s" % facts
+    assert facts.beyond == 0, "%s %s" % (facts, [e["text"] for e in run.events("queue_requeued")])
     return "\"%s\"; %s" % (said, facts)
 
 
