@@ -146,6 +146,12 @@ typedef struct mg_finding {
 } mg_finding;
 typedef void mg_finding_sink(void *owner, const mg_finding *f);
 
+typedef struct mg_findings { /* where an examination tells what it finds */
+  mg_finding_sink *sink;
+  void *owner;
+} mg_findings;
+void mg_finding_tell(const mg_findings *f, mg_finding_level level, const char *check, const char *mend, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
 typedef struct mg_backend_ops {
   const char *name;
   uint32_t capabilities;
