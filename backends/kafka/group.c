@@ -74,25 +74,28 @@ void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_
   if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET && list != NULL) to_repeat(owner, list);
 }
 
-/* A commit that fails is made good by the next one, or its tasks come again elsewhere and their results are dropped. */
-static void commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only, bool wait) {
+/* A commit that fails is made good by the next one, or its tasks come again elsewhere and their results are dropped. False: there was no answer. */
+static bool commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only, bool wait) {
   rd_kafka_topic_partition_list_t *list = to_commit(k, only, wait);
-  if (list == NULL) return;
+  if (list == NULL) return true;
   rd_kafka_resp_err_t code = wait ? mg_kafka_commit_and_wait(k->group, list) : rd_kafka_commit(k->group, list, 1);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) to_repeat(k, list);
   rd_kafka_topic_partition_list_destroy(list);
+  return code != RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
-void mg_kafka_commit_all(mg_kafka *k) {
-  if (k->group != NULL && k->joined) commit(k, NULL, true);
-}
+bool mg_kafka_commit_all(mg_kafka *k) { return k->group == NULL || !k->joined || commit(k, NULL, true); }
 
 /* A commit that is sent while we wait to join again reaches the broker behind that request, with the generation of before, and costs the whole
  * assignment. Only its statistics tell how librdkafka stands with the group: so one is sent where they have just said that all is well. */
 int mg_kafka_told(rd_kafka_t *rk, char *json, size_t len, void *owner) {
-  static const char steady[] = "\"join_state\": \"steady\"";
+  static const char steady[] = "\"join_state\": \"steady\"", out[] = "\"join_state\": \"init\"";
   mg_kafka *k = owner;
-  if (rk == k->group && k->joined && memmem(json, len, steady, sizeof steady - 1) != NULL) commit(k, NULL, false);
+  if (rk != k->group || !k->joined) return 0;
+  bool well = memmem(json, len, steady, sizeof steady - 1) != NULL;
+  k->left = memmem(json, len, out, sizeof out - 1) != NULL;
+  if (well) k->steady_ms = mg_now_ms();
+  if (well && !k->closing) (void)commit(k, NULL, false);
   return 0;
 }
 
@@ -135,7 +138,7 @@ static void tell(mg_kafka *k, const rd_kafka_topic_partition_list_t *list, bool 
 
 /* list is k->leaving, or the callback's. */
 static void give_up(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
-  if (rd_kafka_assignment_lost(k->group) == 0) commit(k, list, true);
+  if (rd_kafka_assignment_lost(k->group) == 0) (void)commit(k, list, true);
   set_assigned(k, list, false);
   tell(k, list, false);
 }
@@ -164,7 +167,7 @@ static void leave(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
     if (k->partitions[i].assigned && has(list, k->settings.topic, k->partitions[i].number)) k->partitions[i].leaving = true;
   }
   (void)rd_kafka_pause_partitions(k->group, k->leaving);
-  mg_kafka_drop_early(k);
+  mg_kafka_drop_waiting(k);
   mg_kafka_hand_over(k, false);
 }
 

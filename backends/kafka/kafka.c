@@ -141,27 +141,43 @@ mg_err mg_kafka_check_name(const char *what, const char *name, mg_error *e) {
   return mg_fail(e, MG_ARG, "a %s's name must have 1 to 200 bytes and no line ends", what);
 }
 
-static void *destroy_at_leisure(void *rk) {
-  rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+typedef struct handles {
+  rd_kafka_t *items[3];
+} handles;
+
+static void *destroy_at_leisure(void *arg) {
+  handles *h = arg;
+  for (size_t i = 0; i < sizeof h->items / sizeof *h->items; i++) {
+    if (h->items[i] != NULL) rd_kafka_destroy_flags(h->items[i], RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  }
+  free(h);
   return NULL;
 }
 
+static void quieten(rd_kafka_t *rk) {
+  if (rk == NULL) return;
+  rd_kafka_queue_t *q = queue_of(rk);
+  if (q == NULL) return;
+  rd_kafka_queue_io_event_enable(q, -1, NULL, 0);
+  rd_kafka_queue_destroy(q);
+}
+
 /* Without a coordinator librdkafka waits for a whole session, if there is a commit to be made; it does so by itself then. */
-static void destroy(rd_kafka_t *rk) {
+static void destroy(mg_kafka *k) {
   pthread_t thread;
   struct timespec end;
-  if (rk == NULL) return;
-  if (rd_kafka_type(rk) == RD_KAFKA_PRODUCER) {
-    (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    (void)rd_kafka_poll(rk, 0); /* what was given up is reported, and its memory freed */
+  handles *h = malloc(sizeof *h);
+  if (k->producer != NULL) {
+    (void)rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_poll(k->producer, 0); /* what was given up is reported, and its memory freed */
   }
-  rd_kafka_queue_t *q = queue_of(rk);
-  if (q != NULL) {
-    rd_kafka_queue_io_event_enable(q, -1, NULL, 0);
-    rd_kafka_queue_destroy(q);
-  }
-  if (pthread_create(&thread, NULL, destroy_at_leisure, rk) != 0) {
-    (void)destroy_at_leisure(rk);
+  quieten(k->group);
+  quieten(k->reader);
+  quieten(k->producer);
+  if (h == NULL) return; /* better they stay than that we wait */
+  *h = (handles){{k->group, k->reader, k->producer}};
+  if (pthread_create(&thread, NULL, destroy_at_leisure, h) != 0) {
+    (void)destroy_at_leisure(h);
     return;
   }
   (void)clock_gettime(CLOCK_REALTIME, &end);
@@ -169,21 +185,29 @@ static void destroy(rd_kafka_t *rk) {
   if (pthread_timedjoin_np(thread, NULL, &end) != 0) (void)pthread_detach(thread);
 }
 
-/* In order, so that the others get our partitions at once; but not for as long as librdkafka would look for the coordinator. */
-static void leave_group(mg_kafka *k) {
-  rd_kafka_queue_t *q = rd_kafka_queue_new(k->group);
-  mg_ms end = mg_now_ms() + LEAVE_MS;
+static void poll_group(mg_kafka *k) {
+  rd_kafka_message_t *m = rd_kafka_consumer_poll(k->group, 20);
+  if (m != NULL) rd_kafka_message_destroy(m);
+}
+
+/* In order, so that the others get our partitions at once, and nothing of what is settled; but not for as long as librdkafka would look for the
+ * coordinator. (rd_kafka_consumer_close has no end of its own, and calls that are made while it works can be lost with their answers.) False: nobody
+ * answers. */
+static bool leave_group(mg_kafka *k) {
+  mg_ms begin = mg_now_ms(), end = begin + LEAVE_MS;
   mg_kafka_hand_over(k, true);
-  rd_kafka_error_t *failed = q != NULL ? rd_kafka_consumer_close_queue(k->group, q) : NULL;
-  while (q != NULL && failed == NULL && rd_kafka_consumer_closed(k->group) == 0 && mg_now_ms() < end) {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(q, 20);
-    if (event == NULL) continue;
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-      mg_kafka_rebalanced(k->group, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event), k);
-    rd_kafka_event_destroy(event);
+  mg_kafka_pause_all(k, true);
+  k->left = false;
+  while (k->steady_ms <= begin && !k->left && mg_now_ms() < end) poll_group(k); /* a commit of now might come too late, see group.c */
+  if (!mg_kafka_commit_all(k)) return false;
+  if (rd_kafka_unsubscribe(k->group) != RD_KAFKA_RESP_ERR_NO_ERROR) return true;
+  k->left = false;
+  end = mg_now_ms() + LEAVE_MS;
+  for (bool left = false; !left && mg_now_ms() < end;) {
+    left = k->left; /* one more poll gives the request the time to go out */
+    poll_group(k);
   }
-  if (failed != NULL) rd_kafka_error_destroy(failed);
-  if (q != NULL) rd_kafka_queue_destroy(q);
+  return true;
 }
 
 static void kafka_close(mg_backend *b) {
@@ -191,16 +215,13 @@ static void kafka_close(mg_backend *b) {
   mg_kafka *k = mg_kafka_of(b);
   bool down = k->down || k->trouble == MG_FATAL; /* one broker of several that went (MG_CONN) does not keep us from leaving the group in order */
   k->closing = true;
-  if (!down) mg_kafka_commit_all(k);
+  if (k->group != NULL && k->joined && !down) down = !leave_group(k);
   if (!down) mg_kafka_commit_results(k, true);
   for (size_t i = 0; i < k->stash_count; i++) rd_kafka_message_destroy(k->stash[i]);
   free(k->stash);
-  if (k->group != NULL && k->joined && !down) leave_group(k);
-  destroy(k->group);
-  destroy(k->reader);
-  destroy(k->producer);
+  destroy(k);
   while (k->leases != NULL) mg_kafka_lease_free(k, k->leases);
-  mg_batch_clear(&k->early);
+  free(k->waiting);
   mg_newest_fini(&k->notes);
   mg_newest_fini(&k->said);
   for (int i = 0; i < 2; i++) {
@@ -306,7 +327,7 @@ static mg_err kafka_service(mg_backend *b, mg_ms until, mg_error *e) {
 
 const mg_backend_ops mg_kafka_backend = {
     .name = "kafka",
-    .capabilities = MG_CAP_LIST_DEAD | MG_CAP_SHARED | MG_CAP_UNORDERED,
+    .capabilities = MG_CAP_LIST_DEAD | MG_CAP_NACK_DELAY | MG_CAP_SHARED | MG_CAP_UNORDERED,
     .open = kafka_open,
     .close = kafka_close,
     .publish_tasks = mg_kafka_publish_tasks,
@@ -334,4 +355,5 @@ const mg_backend_ops mg_kafka_backend = {
     .service = kafka_service,
     .publish_dead = mg_kafka_publish_dead,
     .stats = mg_kafka_stats,
+    .examine = mg_kafka_examine,
 };

@@ -29,12 +29,13 @@ typedef struct mg_kafka_partition { /* of the topic of tasks */
 
 struct mg_lease {
   mg_lease *previous, *next; /* of the backend's list */
-  bool result;
-  bool settled;
+  bool result, settled;
+  bool again;   /* tasks alone, as the next ones: somebody may have had it */
+  mg_ms due_ms; /* not given before; a delay begins when a worker reads the message, so that nobody's clock is compared with another's */
   size_t partition;    /* place in partitions; tasks alone */
   uint32_t generation; /* of it */
   int64_t offset;
-  uint32_t attempt; /* tasks: what is needed to produce it again */
+  uint32_t attempt, given_back; /* tasks: what is needed to produce it again */
   const char *run, *task;
   mg_slice body;
   char texts[];
@@ -47,9 +48,12 @@ typedef struct mg_kafka {
   int wake_fd, ready[2];
   rd_kafka_t *producer, *group, *reader; /* group: made when tasks are fetched or counted; joined when they are fetched */
   bool joined, paused, closing;
+  bool left;       /* the group, or not yet in it, by its last word */
+  mg_ms steady_ms; /* when it last said that all is well */
   rd_kafka_topic_partition_list_t *leaving; /* the group wants them for others, and waits for us until leave_by; or NULL */
   mg_ms leave_by;
-  mg_batch early;   /* tasks that came while none were wanted; the next fetch gives them */
+  mg_lease **waiting; /* tasks that came while none were wanted, or are to be delayed; a fetch gives them */
+  size_t waiting_count, waiting_cap;
   mg_ms fetched_ms; /* when tasks were last asked for */
   mg_ms committed_ms; /* results */
   mg_kafka_partition *partitions;
@@ -104,8 +108,8 @@ typedef struct mg_kafka_out {
   int32_t partition;                          /* -1: any */
   const char *key;                            /* NULL: none */
   const char *kind, *run, *task, *from, *why; /* headers; NULL: none */
-  uint32_t attempt;
-  mg_ms ttl_ms;
+  uint32_t attempt, given_back;
+  mg_ms ttl_ms, delay_ms; /* 0: none */
   bool tombstone; /* no body at all */
   bool again;     /* somebody had it */
   mg_slice body;
@@ -130,12 +134,12 @@ mg_kafka_partition *mg_kafka_partition_of(mg_kafka *k, int32_t number); /* NULL 
 void mg_kafka_pause_all(mg_kafka *k, bool on);
 /* A partition whose oldest task is not settled for long gives no more: what is settled behind it must be remembered one by one. */
 void mg_kafka_hold_back(mg_kafka *k, mg_kafka_partition *p, bool on);
-void mg_kafka_commit_all(mg_kafka *k); /* waits */
+bool mg_kafka_commit_all(mg_kafka *k); /* waits; false: nobody answered */
 /* Waits some seconds for the answer; rd_kafka_commit would wait as long as librdkafka looks for the group's coordinator. */
 rd_kafka_resp_err_t mg_kafka_commit_and_wait(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 
 /* tasks.c */
-void mg_kafka_drop_early(mg_kafka *k); /* those of partitions that are not ours, or not for long */
+void mg_kafka_drop_waiting(mg_kafka *k); /* those of partitions that are not ours, or not for long */
 mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e);
 mg_err mg_kafka_extend(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
@@ -168,5 +172,8 @@ bool mg_kafka_dead_key(char *out, size_t cap, const char *run, const char *task)
 /* depth.c */
 mg_err mg_kafka_depth(mg_backend *b, const char *run, mg_ms until, mg_depth *out, mg_error *e);
 mg_err mg_kafka_stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
+
+/* examine.c */
+mg_err mg_kafka_examine(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
 
 #endif

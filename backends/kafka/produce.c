@@ -40,7 +40,7 @@ static void add(rd_kafka_headers_t *headers, const char *name, const char *value
 }
 
 static rd_kafka_headers_t *headers_of(const mg_kafka_out *o) {
-  char attempt[16], ttl[24];
+  char attempt[16], times[16], ttl[24], delay[24];
   rd_kafka_headers_t *h = rd_kafka_headers_new(8);
   if (h == NULL) return NULL;
   add(h, "kind", o->kind);
@@ -52,6 +52,10 @@ static rd_kafka_headers_t *headers_of(const mg_kafka_out *o) {
   if (o->task != NULL) add(h, "attempt", attempt);
   (void)snprintf(ttl, sizeof ttl, "%lld", (long long)o->ttl_ms);
   if (o->ttl_ms > 0) add(h, "ttl", ttl);
+  (void)snprintf(delay, sizeof delay, "%lld", (long long)o->delay_ms);
+  if (o->delay_ms > 0) add(h, "delay", delay);
+  (void)snprintf(times, sizeof times, "%u", (unsigned)o->given_back);
+  if (o->given_back > 0) add(h, "given-back", times);
   if (o->again) add(h, "again", "1");
   return h;
 }
@@ -131,6 +135,7 @@ static mg_err publish(mg_kafka *k, publish_kind kind, mg_publish *items, size_t 
                             .run = p->run,
                             .task = p->task,
                             .attempt = p->attempt,
+                            .delay_ms = p->delay_ms,
                             .body = p->body};
     if (kind == RESULTS) {
       out[i].partition = mg_kafka_results_partition(k, p->run);

@@ -28,8 +28,8 @@ static mg_err first_result(mg_kafka *k, int64_t *offset, mg_ms until, mg_error *
   rd_kafka_topic_partition_list_destroy(list);
   if (err != MG_OK || *offset >= 0) return err;
   int64_t began = began_ms(k->run);
-  err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, began > EARLIER_MS ? began - EARLIER_MS : RD_KAFKA_OFFSET_BEGINNING,
-                                offset, until, e);
+  err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, began > EARLIER_MS ? began - EARLIER_MS : RD_KAFKA_OFFSET_BEGINNING, offset,
+                         until, e);
   if (err == MG_OK && *offset < 0) err = mg_kafka_offsets(k, k->settings.results_topic, k->results_partition, 1, RD_KAFKA_OFFSET_END, offset, until, e);
   return err;
 }

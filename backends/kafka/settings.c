@@ -76,8 +76,8 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
 
 mg_err mg_kafka_conf(rd_kafka_conf_t **out, const mg_kafka_settings *settings, mg_kafka_role role, const char *client, const char *group, mg_error *e) {
   static const char prefix[] = "librdkafka.";
-  static const char *const ours[] = {"enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "group.id", "partition.assignment.strategy",
-                                     "statistics.interval.ms"};
+  static const char *const ours[] = {"enable.auto.commit", "enable.auto.offset.store",      "enable.idempotence",
+                                     "group.id",           "partition.assignment.strategy", "statistics.interval.ms"};
   setter s = {.conf = rd_kafka_conf_new(), .e = e};
   const char *key;
   char value[1024];
@@ -92,7 +92,8 @@ mg_err mg_kafka_conf(rd_kafka_conf_t **out, const mg_kafka_settings *settings, m
     if (strncmp(key, prefix, sizeof prefix - 1) != 0) continue;
     const char *name = key + sizeof prefix - 1;
     for (size_t j = 0; s.err == MG_OK && j < sizeof ours / sizeof *ours; j++) {
-      if (strcmp(name, ours[j]) == 0) s.err = mg_fail(e, MG_ARG, "librdkafka[\"%s\"] cannot be set: tasks would be lost or never settled without the value that mguard gives it", name);
+      if (strcmp(name, ours[j]) == 0)
+        s.err = mg_fail(e, MG_ARG, "librdkafka[\"%s\"] cannot be set: tasks would be lost or never settled without the value that mguard gives it", name);
     }
     set(&s, key, name, value);
   }

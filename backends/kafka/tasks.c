@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_MS = 1000 };
+/* AT_ONCE: so often a task that is given back may be tried by another worker without its delay; its partition has none but that one. */
+enum { IDLE_MS = 1000, AT_ONCE = 2 };
 
 /* ---- receipts ---- */
 
@@ -62,20 +63,43 @@ static mg_err join(mg_kafka *k, mg_error *e) {
   return k->joined ? MG_OK : mg_kafka_fault(k, code, "the group cannot be joined", e);
 }
 
+static mg_err give(mg_lease *l, mg_batch *out, mg_error *e) {
+  mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .again = l->again, .from = "", .body = l->body, .lease = l};
+  return mg_batch_add(out, &d) ? MG_OK : mg_fail(e, MG_NOMEM, "no memory for tasks");
+}
+
+static mg_err keep(mg_kafka *k, mg_lease *l, mg_error *e) {
+  if (k->waiting_count == k->waiting_cap) {
+    size_t cap = k->waiting_cap == 0 ? 64 : 2 * k->waiting_cap;
+    mg_lease **grown = realloc(k->waiting, cap * sizeof(mg_lease *));
+    if (grown == NULL) return mg_fail(e, MG_NOMEM, "no memory for tasks");
+    k->waiting = grown;
+    k->waiting_cap = cap;
+  }
+  k->waiting[k->waiting_count++] = l;
+  return MG_OK;
+}
+
+/* Into out, or, where its time has not come or out is NULL, among those that wait here. */
 static mg_err take(mg_kafka *k, rd_kafka_message_t *m, mg_batch *out, mg_error *e) {
   mg_kafka_partition *p = mg_kafka_partition_of(k, m->partition);
   if (p == NULL) return mg_fail(e, MG_NOMEM, "no memory for tasks");
   if (!p->assigned || p->leaving) return MG_OK; /* of an assignment that goes, or went meanwhile */
   mg_lease *l = mg_kafka_lease_new(k, m, false);
   if (l == NULL) return mg_fail(e, MG_NOMEM, "no memory for tasks");
+  const char *delay = mg_kafka_header(m, "delay");
+  mg_ms now = mg_now_ms();
+  l->due_ms = delay != NULL ? now + strtoll(delay, NULL, 10) : now;
+  l->again = m->offset < p->fresh || mg_kafka_header(m, "again") != NULL;
+  const char *times = mg_kafka_header(m, "given-back");
+  l->given_back = times != NULL ? (uint32_t)strtoul(times, NULL, 10) : 0;
   l->partition = (size_t)(p - k->partitions);
   l->generation = p->generation;
   p->held++;
-  bool again = m->offset < p->fresh || mg_kafka_header(m, "again") != NULL;
-  mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .again = again, .from = "", .body = {m->payload, m->len}, .lease = l};
-  if (!mg_batch_add(out, &d)) {
+  mg_err err = out != NULL && l->due_ms <= now ? give(l, out, e) : keep(k, l, e);
+  if (err != MG_OK) {
     mg_kafka_lease_free(k, l);
-    return mg_fail(e, MG_NOMEM, "no memory for tasks");
+    return err;
   }
   mg_kafka_mark_fetched(&p->marks, m->offset);
   if (mg_kafka_marks_full(&p->marks)) mg_kafka_hold_back(k, p, true);
@@ -102,37 +126,33 @@ static mg_err poll_group(mg_kafka *k, mg_batch *out, bool *got, mg_error *e) {
   return err;
 }
 
-void mg_kafka_drop_early(mg_kafka *k) {
+void mg_kafka_drop_waiting(mg_kafka *k) {
   size_t kept = 0;
-  for (size_t i = 0; i < k->early.count; i++) {
-    mg_delivery *d = &k->early.items[i];
-    if (is_held(k, d->lease) && !k->partitions[d->lease->partition].leaving)
-      k->early.items[kept++] = *d;
+  for (size_t i = 0; i < k->waiting_count; i++) {
+    mg_lease *l = k->waiting[i];
+    if (is_held(k, l) && !k->partitions[l->partition].leaving)
+      k->waiting[kept++] = l;
     else
-      mg_kafka_lease_free(k, d->lease);
+      mg_kafka_lease_free(k, l);
   }
-  k->early.count = kept;
-  if (kept == 0) mg_batch_clear(&k->early);
+  k->waiting_count = kept;
 }
 
-/* Those that are still ours; the rest belongs to another worker now. */
-static mg_err give_early(mg_kafka *k, size_t max, mg_batch *out, mg_error *e) {
+static mg_err give_waiting(mg_kafka *k, size_t max, mg_batch *out, mg_error *e) {
+  mg_ms now = mg_now_ms();
   mg_err err = MG_OK;
-  size_t n = 0;
-  for (size_t given = 0; n < k->early.count && given < max && err == MG_OK; n++) {
-    mg_delivery *d = &k->early.items[n];
-    if (!is_held(k, d->lease)) {
-      mg_kafka_lease_free(k, d->lease);
-      continue;
-    }
-    if (mg_batch_add(out, d))
+  size_t kept = 0, given = 0;
+  mg_kafka_drop_waiting(k); /* what belongs to another worker now */
+  for (size_t i = 0; i < k->waiting_count; i++) {
+    mg_lease *l = k->waiting[i];
+    bool now_due = err == MG_OK && given < max && l->due_ms <= now;
+    if (now_due) err = give(l, out, e);
+    if (now_due && err == MG_OK)
       given++;
     else
-      err = mg_fail(e, MG_NOMEM, "no memory for tasks");
+      k->waiting[kept++] = l;
   }
-  memmove(k->early.items, k->early.items + n, (k->early.count - n) * sizeof *k->early.items);
-  k->early.count -= n;
-  if (k->early.count == 0) mg_batch_clear(&k->early);
+  k->waiting_count = kept;
   return err;
 }
 
@@ -143,9 +163,9 @@ mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, m
   if (err == MG_OK && how->max > 0) err = join(k, e);
   if (err != MG_OK || how->max == 0) return err;
   mg_kafka_pause_all(k, false);
-  err = give_early(k, how->max, out, e);
   for (;;) {
     bool got = true;
+    err = give_waiting(k, how->max - (out->count - begin), out, e);
     while (err == MG_OK && got && out->count - begin < how->max) err = poll_group(k, out, &got, e);
     k->fetched_ms = mg_now_ms();
     if (err == MG_OK) err = mg_kafka_serve(k, e);
@@ -159,7 +179,7 @@ void mg_kafka_rest(mg_kafka *k) {
   mg_kafka_hand_over(k, false);
   if (!k->paused && mg_now_ms() - k->fetched_ms < IDLE_MS) return; /* for a moment: what is prefetched would be dropped */
   mg_kafka_pause_all(k, true);
-  for (bool got = true; got && poll_group(k, &k->early, &got, NULL) == MG_OK;) {
+  for (bool got = true; got && poll_group(k, NULL, &got, NULL) == MG_OK;) {
   }
 }
 
@@ -192,6 +212,19 @@ mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, 
   return err;
 }
 
+/* A partition that another worker has, where there is one. *ours: there is none. */
+static int32_t elsewhere(mg_kafka *k, bool *ours) {
+  int32_t found = k->turn;
+  *ours = true;
+  for (int32_t i = 0; i < k->task_partitions && *ours; i++) {
+    const mg_kafka_partition *p = mg_kafka_partition_of(k, (k->turn + i) % k->task_partitions);
+    *ours = p == NULL || p->assigned;
+    if (!*ours) found = p->number;
+  }
+  k->turn = (found + 1) % k->task_partitions;
+  return found;
+}
+
 /* Produced first, settled then: at worst it is there twice. */
 static mg_err move(mg_kafka *k, mg_settle *items, size_t count, bool dead, mg_ms until, mg_error *e) {
   mg_err err = mg_kafka_serve(k, e);
@@ -207,16 +240,19 @@ static mg_err move(mg_kafka *k, mg_settle *items, size_t count, bool dead, mg_ms
     const mg_lease *l = items[i].lease;
     items[i].err = MG_LOST;
     if (!is_held(k, l)) continue;
+    bool ours = true;
+    int32_t partition = dead ? 0 : elsewhere(k, &ours);
     out[n] = (mg_kafka_out){.topic = dead ? k->settings.dead_topic : k->settings.topic,
-                            .partition = dead ? 0 : k->turn,
+                            .partition = partition,
                             .run = l->run,
                             .task = l->task,
                             .again = true,
                             .attempt = l->attempt,
+                            .given_back = dead ? 0 : l->given_back + 1,
+                            .delay_ms = dead || (!ours && l->given_back < AT_ONCE) ? 0 : items[i].ms,
                             .why = dead ? items[i].why : NULL,
                             .body = l->body};
     if (dead && mg_kafka_dead_key(keys[n], sizeof keys[n], l->run, l->task)) out[n].key = keys[n];
-    if (!dead) k->turn = (k->turn + 1) % k->task_partitions;
     of[n++] = i;
   }
   err = mg_kafka_produce(k, out, n, until, e);

@@ -70,6 +70,18 @@ out:
   return err;
 }
 
+/* Are they all there? Asked for all topics, since a question about one may make it, with other partitions than ours. */
+static bool are_there(mg_kafka *k, const char *const names[3], mg_ms until) {
+  const struct rd_kafka_metadata *md = NULL;
+  int found = 0;
+  if (rd_kafka_metadata(k->producer, 1, NULL, &md, (int)left_of(until)) != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
+  for (int i = 0; i < md->topic_cnt; i++) {
+    for (int n = 0; n < 3; n++) found += strcmp(md->topics[i].topic, names[n]) == 0 && md->topics[i].partition_cnt > 0;
+  }
+  rd_kafka_metadata_destroy(md);
+  return found == 3;
+}
+
 /* Its partitions; 0 where the topic is not there (yet). */
 static mg_err count(mg_kafka *k, const char *name, int32_t *out, mg_ms until, mg_error *e) {
   const struct rd_kafka_metadata *md = NULL;
@@ -93,7 +105,7 @@ mg_err mg_kafka_topics(mg_kafka *k, mg_ms until, mg_error *e) {
   const char *const names[3] = {s->topic, s->results_topic, s->dead_topic};
   int32_t counts[3] = {0};
   char why[300] = "";
-  mg_err err = create(k, until, why, sizeof why, e);
+  mg_err err = are_there(k, names, until) ? MG_OK : create(k, until, why, sizeof why, e);
   for (int i = 0; i < 3 && err == MG_OK;) {
     err = count(k, names[i], &counts[i], until, e);
     if (err != MG_OK) break;
@@ -119,8 +131,9 @@ mg_err mg_kafka_topics(mg_kafka *k, mg_ms until, mg_error *e) {
 
 static bool passes(rd_kafka_resp_err_t code) {
   return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
-         code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE || code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
-         code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__TRANSPORT;
+         code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE || code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+         code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+         code == RD_KAFKA_RESP_ERR__TRANSPORT;
 }
 
 static rd_kafka_resp_err_t ask_offsets(mg_kafka *k, const char *topic, int32_t first, int32_t partitions, int64_t time, int64_t *out, mg_ms until) {
