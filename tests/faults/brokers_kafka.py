@@ -223,6 +223,7 @@ class Node:
 class Kafka(Broker):
     name = "kafka"
     chooses = False
+    busy_share = 0.25  # between partitions they have nothing to do
     redelivers = True  # what a member of the group held, once its session has ended
     connectionless = True  # librdkafka connects again by itself
     hold_limit_s = 2
