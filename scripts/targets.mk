@@ -46,6 +46,11 @@ chaos:
 	@$(QUIETLY) build
 	@tests/chaos/run.py $(BACKENDS) $(if $(SEED),--seed $(SEED)) --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),2) \
 	  --cases $(or $(CASES),50000) --record docs/operations/reliability-benchmarks.md
+# MINUTES (60), BACKEND (redis): one worker for a long time; fails where memory, descriptors or threads grow.
+soak:
+	@scripts/deps test
+	@$(QUIETLY) build
+	@tests/chaos/soak.py --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),60) $(if $(BACKEND),--backend $(BACKEND)) $(if $(SEED),--seed $(SEED))
 # Prints the tables of docs/concepts/statistics.md and puts them there: a few minutes. Every row has a seed of its own, so the order does not matter.
 SIMULATED := seed paired unpaired clusters decisions measures
 simulate:

@@ -28,6 +28,11 @@ class ExecutionLog:
         self.read()
         self.seen, self.workers = [], collections.defaultdict(list)
 
+    def empty(self):
+        """Nothing that runs writes to it, and what it says is not needed any more."""
+        self.seen, self.workers, self._at, self._rest = [], collections.defaultdict(list), 0, b""
+        os.truncate(self.path, 0)
+
     def read(self):
         with open(self.path, "rb") as f:
             f.seek(self._at)
