@@ -176,6 +176,7 @@ void mg_kafka_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
   bool together = strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE") == 0;
   mg_kafka_hand_over(k, true); /* librdkafka asks again only once it has heard of what it asked before; to be sure */
   if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+    k->given = true;
     set_assigned(k, list, true);
     learn_fresh(k, list);
     tell(k, list, true);

@@ -210,6 +210,17 @@ static bool leave_group(mg_kafka *k) {
   return true;
 }
 
+/* librdkafka before 2.3 ends the program where it destroys a member that has joined and was given nothing yet (its issue 4312), as when the broker goes in
+ * the midst of that. Such a one leaves the group, as far as anybody answers, and stays in memory. */
+static void forsake_member(mg_kafka *k) {
+  if (k->group == NULL || !k->joined || k->given || rd_kafka_version() >= 0x02030000) return;
+  quieten(k->group);
+  rd_kafka_queue_t *q = rd_kafka_queue_new(k->group);
+  rd_kafka_error_t *failed = q != NULL ? rd_kafka_consumer_close_queue(k->group, q) : NULL; /* q stays, too: the member has it */
+  if (failed != NULL) rd_kafka_error_destroy(failed);                                       /* it has left before */
+  k->group = NULL;
+}
+
 static void kafka_close(mg_backend *b) {
   if (b == NULL) return;
   mg_kafka *k = mg_kafka_of(b);
@@ -219,6 +230,7 @@ static void kafka_close(mg_backend *b) {
   if (!down) mg_kafka_commit_results(k, true);
   for (size_t i = 0; i < k->stash_count; i++) rd_kafka_message_destroy(k->stash[i]);
   free(k->stash);
+  forsake_member(k);
   destroy(k);
   while (k->leases != NULL) mg_kafka_lease_free(k, k->leases);
   free(k->waiting);

@@ -50,6 +50,7 @@ typedef struct mg_kafka {
   bool joined, paused, closing;
   bool left;       /* the group, or not yet in it, by its last word */
   mg_ms steady_ms; /* when it last said that all is well */
+  bool given;      /* the group has given partitions, be it none, since it was joined */
   rd_kafka_topic_partition_list_t *leaving; /* the group wants them for others, and waits for us until leave_by; or NULL */
   mg_ms leave_by;
   mg_lease **waiting; /* tasks that came while none were wanted, or are to be delayed; a fetch gives them */
