@@ -20,6 +20,16 @@ class Unsupported(Exception):
     pass
 
 
+def end_process(process, number):
+    """Sends the signal and waits; what does not go within 30 s is killed."""
+    process.send_signal(number)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(30)
+
+
 def wait_until(check, seconds, what, every=0.005):
     """The first true value of check; AssertionError once the time is over."""
     end = time.monotonic() + seconds

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from brokers import Broker, Redis, free_port, wait_until
+from brokers import Broker, Redis, end_process, free_port, wait_until
 from proxy import Proxy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -207,12 +207,7 @@ class Node:
     def down(self, number):
         if self.process is None:
             return
-        self.process.send_signal(number)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(30)
+        end_process(self.process, number)
         self.process = None
 
     def end(self):

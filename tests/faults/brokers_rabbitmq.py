@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from brokers import Broker, Redis, free_port, wait_until
+from brokers import Broker, Redis, end_process, free_port, wait_until
 
 PROGRAMS = "/usr/lib/rabbitmq/bin/"  # those in /usr/sbin change the user
 QUEUE = "mguard_tasks"
@@ -67,12 +67,7 @@ class Node:
     def down(self, number):
         if self.process is None:
             return
-        self.process.send_signal(number)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(30)
+        end_process(self.process, number)
         self.process = None
 
     def end(self):
