@@ -21,10 +21,11 @@ static void put_text(msgpack_packer *pk, mg_slice text) {
   msgpack_pack_str_body(pk, text.data != NULL ? (const char *)text.data : "", text.len);
 }
 
-static void end_record(mg_runner *r) {
+/* What does not fit is dropped. That may cost a violation its text, never a count: violations stop `spare` bytes before the end. */
+static void end_record(mg_runner *r, uint32_t spare) {
   mg_slot *s = r->slot;
   uint32_t used = atomic_load_explicit(&s->arena_used, memory_order_relaxed);
-  if (r->record.failed || r->record.len > MG_SLOT_ARENA_BYTES - used) return; /* only violations can be that large; counts come first */
+  if (r->record.failed || r->record.len + spare > MG_SLOT_ARENA_BYTES - used) return;
   memcpy(s->arena + used, r->record.data, r->record.len);
   atomic_store_explicit(&s->arena_used, used + (uint32_t)r->record.len, memory_order_release);
 }
@@ -33,7 +34,7 @@ void mg_record_fault(mg_runner *r, uint32_t index, const char *text) {
   msgpack_packer pk;
   begin_record(r, &pk, 3, 3, index);
   put_text(&pk, mg_slice_of(text));
-  end_record(r);
+  end_record(r, 0);
 }
 
 void mg_record_violation(mg_runner *r, uint32_t index, uint64_t case_number, mg_role role, int clause, const char *message,
@@ -53,7 +54,7 @@ void mg_record_violation(mg_runner *r, uint32_t index, uint64_t case_number, mg_
     if (shown[i] != NULL) mg_tape_show(shown[i], SHOWN_BYTES, &r->text);
     put_text(&pk, mg_buf_slice(&r->text));
   }
-  end_record(r);
+  end_record(r, MG_SLOT_COUNTS_MAX);
 }
 
 void mg_record_failed(mg_runner *r, uint32_t index, mg_role role, mg_clause_mask mask) {
@@ -61,7 +62,7 @@ void mg_record_failed(mg_runner *r, uint32_t index, mg_role role, mg_clause_mask
   begin_record(r, &pk, 4, 0, index);
   msgpack_pack_int(&pk, role);
   msgpack_pack_uint64(&pk, mask);
-  end_record(r);
+  end_record(r, 0);
 }
 
 void mg_record_digest(mg_runner *r, uint32_t index) {
@@ -69,7 +70,7 @@ void mg_record_digest(mg_runner *r, uint32_t index) {
   begin_record(r, &pk, 4, 5, index);
   msgpack_pack_uint64(&pk, r->sum.low);
   msgpack_pack_uint64(&pk, r->sum.high);
-  end_record(r);
+  end_record(r, 0);
 }
 
 void mg_record_values(mg_runner *r, uint32_t index, mg_role role) {
@@ -85,7 +86,7 @@ void mg_record_values(mg_runner *r, uint32_t index, mg_role role) {
   msgpack_pack_uint32(&pk, keeps);
   msgpack_pack_bin(&pk, (size_t)columns * sizeof *r->values);
   msgpack_pack_bin_body(&pk, r->values, (size_t)columns * sizeof *r->values);
-  end_record(r);
+  end_record(r, 0);
 }
 
 void mg_record_place(mg_runner *r, uint32_t index, const uint64_t *cluster, mg_slice group) {
@@ -96,7 +97,7 @@ void mg_record_place(mg_runner *r, uint32_t index, const uint64_t *cluster, mg_s
   else
     msgpack_pack_nil(&pk);
   put_text(&pk, group);
-  end_record(r);
+  end_record(r, 0);
 }
 
 void mg_record_labels(mg_runner *r, uint32_t index) {
@@ -111,7 +112,7 @@ void mg_record_labels(mg_runner *r, uint32_t index) {
     msgpack_packer pk;
     begin_record(r, &pk, 3, 2, index);
     put_text(&pk, (mg_slice){(const uint8_t *)name, len});
-    end_record(r);
+    end_record(r, 0);
   }
   lua_pop(L, 1);
 }

@@ -25,6 +25,7 @@
 #define MG_SLOT_CASES 65536u            /* most cases of one RUN */
 #define MG_SLOT_ARENA_BYTES (4u << 20)  /* records of failures */
 #define MG_SLOT_RECORD_MAX (256u << 10) /* the executor stops short when less than this is left */
+#define MG_SLOT_COUNTS_MAX (8u << 10)   /* violations leave that much: what is counted of the case comes after them */
 
 typedef enum mg_frame_type { MG_FRAME_SETUP = 1, MG_FRAME_RUN, MG_FRAME_READY, MG_FRAME_FAULT, MG_FRAME_DONE, MG_FRAME_REFUSED } mg_frame_type;
 
