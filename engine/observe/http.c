@@ -1,5 +1,6 @@
 #include "observe/http_internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -29,7 +30,7 @@ typedef struct watcher {
 struct mg_http {
   struct MHD_Daemon *daemon;
   int port;
-  char *token;
+  char *token, *host; /* as configured; NULL: none was */
   mg_http_tls tls; /* borrowed by the daemon while it runs */
   mg_ms stale_ms;
   pthread_mutex_t lock; /* over what follows */
@@ -74,6 +75,22 @@ static bool admitted(const mg_http *h, struct MHD_Connection *from) {
   if (given != NULL && strncasecmp(given, scheme, sizeof scheme - 1) == 0 && is_token(h, given + sizeof scheme - 1)) return true;
   given = h->serves_pages ? MHD_lookup_connection_value(from, MHD_GET_ARGUMENT_KIND, "token") : NULL;
   return given != NULL && is_token(h, given);
+}
+
+/* A page elsewhere can give its own name this machine's address and then read our answers as its own (DNS rebinding). It cannot do so by an address, nor
+ * by localhost; and with a token what it does not know protects the pages. */
+static bool is_addressed(const mg_http *h, struct MHD_Connection *from) {
+  const char *given = MHD_lookup_connection_value(from, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+  if (h->token != NULL || given == NULL) return true;
+  char name[NI_MAXHOST];
+  unsigned char address[sizeof(struct in6_addr)];
+  bool bracketed = given[0] == '[';
+  size_t n = strcspn(given + bracketed, bracketed ? "]" : ":");
+  if (n == 0 || n >= sizeof name) return false;
+  memcpy(name, given + bracketed, n);
+  name[n] = '\0';
+  if (inet_pton(bracketed ? AF_INET6 : AF_INET, name, address) == 1) return true;
+  return !bracketed && (strcasecmp(name, "localhost") == 0 || (h->host != NULL && strcasecmp(name, h->host) == 0));
 }
 
 static enum MHD_Result turn_away(struct MHD_Connection *to, const char *text) { return say(to, MHD_HTTP_UNAUTHORIZED, text, "Bearer realm=\"mguard\""); }
@@ -129,6 +146,8 @@ static int watcher_of(mg_http *h, const char *id) {
 
 /* *seen then holds who gets which version, as an odd number: on_completed takes note of it once all bytes have gone. */
 static enum MHD_Result answer_page(mg_http *h, struct MHD_Connection *to, const char *url, void **seen) {
+  if (!is_addressed(h, to))
+    return say(to, MHD_HTTP_MISDIRECTED_REQUEST, "ask by an address, localhost or the name of --live-host; with MGUARD_LIVE_TOKEN any name serves\n", NULL);
   if (!admitted(h, to)) return turn_away(to, "a token is needed: take the link that mguard run printed, or say ?token=\n");
   (void)pthread_mutex_lock(&h->lock);
   const page *p = NULL;
@@ -257,8 +276,11 @@ mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
   }
   bool guarded = config->token != NULL && config->token[0] != '\0';
   mg_http *h = calloc(1, sizeof *h);
+  bool named = config->host != NULL && config->host[0] != '\0';
   if (h != NULL && guarded) h->token = strdup(config->token);
-  if (h == NULL || (guarded && h->token == NULL)) {
+  if (h != NULL && named) h->host = strdup(config->host);
+  if (h == NULL || (guarded && h->token == NULL) || (named && h->host == NULL)) {
+    if (h != NULL) free(h->token);
     free(h);
     (void)close(fd);
     mg_http_tls_fini(&tls);
@@ -334,5 +356,6 @@ void mg_http_stop(mg_http *h) {
   mg_http_tls_fini(&h->tls);
   for (int i = 0; i < h->page_count; i++) mg_buf_fini(&h->pages[i].body);
   free(h->token);
+  free(h->host);
   free(h);
 }

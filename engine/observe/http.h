@@ -4,7 +4,8 @@
  * /healthz is 200 while something was published lately: the loop turns. /readyz is 200 where the last one said ready, else 503 with the reason.
  * With a certificate and its key, over TLS alone. With a token, /metrics wants "Authorization: Bearer TOKEN"; the two probes never do.
  *
- * A server of pages answers what mg_http_page gave it in place of /metrics, and the probes. Its token may also come as ?token=TOKEN. */
+ * A server of pages answers what mg_http_page gave it in place of /metrics, and the probes. Its token may also come as ?token=TOKEN. Without a token
+ * its pages go only to who asks by an address, localhost or the configured host: another name is 421. */
 #ifndef MG_OBSERVE_HTTP_H
 #define MG_OBSERVE_HTTP_H
 

@@ -162,6 +162,7 @@ describe("the live page", function()
     run = start("--no-journal", "env MGUARD_LIVE_TOKEN=our-own_1.~ ")
     assert.are.equal(401, (get(run, "")))
     assert.are.equal(200, (get(run, "?token=our-own_1.~")))
+    assert.are.equal(200, (get(run, "?token=our-own_1.~", "-H 'Host: proxy.example'")))
     assert.are.equal("", support.read(dir .. "/run.out.err"))
     servers.stop(run.pid, "INT")
     got = support.shell(dir, ("MGUARD_LIVE_TOKEN='a b' %s run plan.lua --live-port 0"):format(support.quote(support.program)))
@@ -181,8 +182,17 @@ describe("the live page", function()
     assert.are.equal(404, (get(run, "state.json/../x")))
     assert.are.equal(405, (get(run, "", "-X POST -d x=1")))
     assert.are.equal(200, (get(run, "healthz")))
+    local port = run.url:match ":(%d+)/"
+    for _, name in ipairs { "localhost", "LOCALHOST:" .. port, "127.0.0.1", "[::1]:" .. port, "192.0.2.7:80" } do
+      assert.are.equal(200, (get(run, "state.json", "-H 'Host: " .. name .. "'")), name)
+    end
+    for _, name in ipairs { "rebound.example:" .. port, "localhost.example", "127.0.0.1.example", "[localhost]", ":" .. port } do
+      local code, text = get(run, "state.json", "-H 'Host: " .. name .. "'")
+      assert.are.equal(421, code, name)
+      assert.is_nil(text:find("planned", 1, true))
+    end
     for arguments, part in pairs {
-      ["--live-port " .. run.url:match ":(%d+)/"] = "live page: cannot listen on 127.0.0.1",
+      ["--live-port " .. port] = "live page: cannot listen on 127.0.0.1",
       ["--live-port lots"] = "--live-port must be a whole number from 0 to 65535, got lots",
       ["--live-host 127.0.0.1"] = "give --live-port too",
     } do
