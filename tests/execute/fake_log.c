@@ -1,17 +1,16 @@
 #include "tests/execute/fake_log.h"
 
-#include <dirent.h>
+#include "tests/brokers/brokers.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static char self[4096], folder[64], log_path[128];
+static char self[4096], folder[MG_TEST_PATH_BYTES], log_path[MG_TEST_PATH_BYTES + 16];
 
 bool mg_fake_log_begin(void) {
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  snprintf(folder, sizeof folder, "/tmp/mguard-fake-XXXXXX");
-  return n > 0 && mkdtemp(folder) != NULL;
+  return n > 0 && mg_test_folder(folder);
 }
 
 const char *mg_fake_program(void) { return self; }
@@ -21,18 +20,6 @@ int mg_fake_log_fresh(void **state) {
   static int number;
   snprintf(log_path, sizeof log_path, "%s/%d", folder, number++);
   return setenv("FAKE_LOG", log_path, 1);
-}
-
-int mg_fake_log_end(void **state) {
-  (void)state;
-  DIR *d = opendir(folder);
-  for (struct dirent *f; d != NULL && (f = readdir(d)) != NULL;) {
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, f->d_name);
-    (void)unlink(path);
-  }
-  if (d != NULL) closedir(d);
-  return rmdir(folder);
 }
 
 static int count(const char *want, bool at_start) {

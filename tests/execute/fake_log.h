@@ -5,9 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-bool mg_fake_log_begin(void);        /* a folder for the logs and marks of all tests */
+bool mg_fake_log_begin(void);        /* a folder for the logs and marks of all tests, which goes at exit */
 int mg_fake_log_fresh(void **state); /* cmocka's set-up of each test */
-int mg_fake_log_end(void **state);   /* cmocka's teardown of the group: the folder goes */
 const char *mg_fake_program(void);   /* this program, which becomes an executor */
 
 int mg_fake_lines_with(const char *word);

@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "execute/executor.h"
 #include "execute/pool.h"
+#include "tests/brokers/brokers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ typedef struct world {
   mg_result r;
 } world;
 
-static char self[4096], folder[64];
+static char self[4096], folder[MG_TEST_PATH_BYTES];
 
 static const char *const FILES[][2] = {
     {"checks.lua", "local mg = require 'mguard'\n"
@@ -107,7 +107,7 @@ static void on_late(uv_timer_t *t) { ((world *)t->data)->late = true; }
 
 static world *open_world(const char *name, int executors) {
   world *w = calloc(1, sizeof *w);
-  char path[128];
+  char path[MG_TEST_PATH_BYTES + 16];
   mg_error e;
   snprintf(path, sizeof path, "%s/%s", folder, name);
   uv_loop_init(&w->loop);
@@ -256,25 +256,12 @@ static void a_digest_for_a_run_without_deaths(void **state) {
   close_world(w);
 }
 
-static int remove_folder(void **state) {
-  (void)state;
-  DIR *d = opendir(folder);
-  for (struct dirent *f; d != NULL && (f = readdir(d)) != NULL;) {
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, f->d_name);
-    (void)unlink(path);
-  }
-  if (d != NULL) closedir(d);
-  return rmdir(folder);
-}
-
 int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "__executor") == 0) return mg_executor_main(atoi(argv[2]), atoi(argv[3]));
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  snprintf(folder, sizeof folder, "/tmp/mguard-real-XXXXXX");
-  if (n <= 0 || mkdtemp(folder) == NULL) return 1;
+  if (n <= 0 || !mg_test_folder(folder)) return 1;
   for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++) {
-    char path[128];
+    char path[MG_TEST_PATH_BYTES + 16];
     snprintf(path, sizeof path, "%s/%s", folder, FILES[i][0]);
     FILE *f = fopen(path, "w");
     if (f == NULL || fputs(FILES[i][1], f) < 0 || fclose(f) != 0) return 1;
@@ -285,5 +272,5 @@ int main(int argc, char **argv) {
       cmocka_unit_test(programs_that_misbehave),
       cmocka_unit_test(a_digest_for_a_run_without_deaths),
   };
-  return cmocka_run_group_tests_name("pool_real", tests, NULL, remove_folder);
+  return cmocka_run_group_tests_name("pool_real", tests, NULL, NULL);
 }

@@ -502,5 +502,5 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(closing_in_the_middle, mg_fake_log_fresh),
       cmocka_unit_test_setup(no_descriptor_is_left, mg_fake_log_fresh),
   };
-  return cmocka_run_group_tests_name("pool", tests, NULL, mg_fake_log_end);
+  return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }

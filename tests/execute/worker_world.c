@@ -192,8 +192,9 @@ bool mg_ww_beat_lists(mg_ww *w, const char *id, bool running, uint64_t case_numb
 }
 
 int mg_ww_end(void **state) {
+  (void)state;
   mg_log_close();
-  return mg_fake_log_end(state);
+  return 0;
 }
 
 bool mg_ww_begin(void) {

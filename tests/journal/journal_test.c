@@ -1,6 +1,7 @@
 /* The journal by itself: what was committed is there again, whatever happens to the file after that is noticed. */
 #include "base/hash.h"
 #include "journal/journal.h"
+#include "tests/brokers/brokers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,16 +17,17 @@
 
 #include <cmocka.h>
 
+enum { PATH_BYTES = MG_TEST_PATH_BYTES + 64 };
+
 typedef struct world {
-  char root[64], dir[80];
+  char root[MG_TEST_PATH_BYTES], dir[MG_TEST_PATH_BYTES + 16];
   uint64_t seen; /* records read */
   uint64_t seed;
 } world;
 
 static int set_up(void **state) {
   world *w = calloc(1, sizeof *w);
-  (void)snprintf(w->root, sizeof w->root, "/tmp/mguard-journal-XXXXXX");
-  assert_non_null(mkdtemp(w->root));
+  assert_true(mg_test_folder(w->root));
   (void)snprintf(w->dir, sizeof w->dir, "%s/a/runs", w->root);
   const char *seed = getenv("JOURNAL_SEED");
   w->seed = seed != NULL ? strtoull(seed, NULL, 10) : mg_random64() % 1000000;
@@ -34,12 +36,8 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-  world *w = *state;
-  char command[128];
-  (void)snprintf(command, sizeof command, "rm -rf '%s'", w->root);
-  int rc = system(command);
-  free(w);
-  return rc;
+  free(*state);
+  return 0;
 }
 
 /* Record i of every test, so that any prefix can be told from anything else. */
@@ -89,7 +87,9 @@ static mg_err read_all(world *w, const char *run, mg_error *e) {
   return err;
 }
 
-static void path_in(const world *w, char out[160], const char *run, const char *end) { (void)snprintf(out, 160, "%s/%s.db%s", w->dir, run, end); }
+static void path_in(const world *w, char out[PATH_BYTES], const char *run, const char *end) {
+  (void)snprintf(out, PATH_BYTES, "%s/%s.db%s", w->dir, run, end);
+}
 
 /* --- records --- */
 
@@ -291,7 +291,7 @@ static void test_folders_that_cannot_be_written(void **state) {
   world *w = *state;
   mg_error e = {0};
   mg_journal *j;
-  char path[160];
+  char path[PATH_BYTES];
   (void)snprintf(path, sizeof path, "%s/file", w->root);
   assert_int_not_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), -1);
   (void)snprintf(path, sizeof path, "%s/file/runs", w->root);
@@ -314,7 +314,7 @@ static void test_files_that_are_no_journals(void **state) {
   world *w = *state;
   mg_error e = {0};
   mg_runfile *s;
-  char path[160];
+  char path[PATH_BYTES];
   assert_int_equal(mg_runfile_open(&s, w->dir, "none", false, &e), MG_ARG);
   assert_int_equal(mg_runfile_open(&s, w->dir, "none", true, &e), MG_ARG);
   assert_non_null(strstr(e.text, "there is no journal"));
@@ -338,7 +338,7 @@ static off_t size_of(const char *path) {
 }
 
 static void copy(const char *from, const char *to) {
-  char command[400];
+  char command[2 * PATH_BYTES + 32];
   (void)snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
   assert_int_equal(system(command), 0);
 }
@@ -347,7 +347,7 @@ static void copy(const char *from, const char *to) {
 static void test_a_log_cut_anywhere(void **state) {
   world *w = *state;
   mg_error e = {0};
-  char db[160], wal[160], torn_db[160], torn_wal[160];
+  char db[PATH_BYTES], wal[PATH_BYTES], torn_db[PATH_BYTES], torn_wal[PATH_BYTES];
   print_message("seed %" PRIu64 " (JOURNAL_SEED)\n", w->seed);
   srand48((long)w->seed);
   mg_journal *j = start(w, "r1");
@@ -396,7 +396,7 @@ static void test_a_log_cut_anywhere(void **state) {
 static void test_a_file_damaged_anywhere(void **state) {
   world *w = *state;
   mg_error e = {0};
-  char db[160], torn[160];
+  char db[PATH_BYTES], torn[PATH_BYTES];
   int noticed = 0;
   print_message("seed %" PRIu64 " (JOURNAL_SEED)\n", w->seed);
   srand48((long)w->seed);
