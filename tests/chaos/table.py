@@ -103,7 +103,7 @@ def versions(options, results):
 def record(path, results, options):
     """The session becomes the newest of the page."""
     seconds = sum(r.seconds for r in results)
-    text = "\n### %s, seed %s\n\n`make chaos BACKENDS="%s" SEED=%s MINUTES=%g CASES=%d`: %.0f minutes on %s, with %s. Load of the machine at the end: %.1f.\n\n%s\n\n%s\n" % (
+    text = "\n### %s, seed %s\n\n`make chaos BACKENDS=\"%s\" SEED=%s MINUTES=%g CASES=%d`: %.0f minutes on %s, with %s. Load of the machine at the end: %.1f.\n\n%s\n\n%s\n" % (
         time.strftime("%Y-%m-%d", time.gmtime()), options.seed, " ".join(r.name for r in results), options.seed, options.minutes, options.cases, seconds / 60, machine(),
         versions(options, results), os.getloadavg()[0], summary(results), by_kind(results))
     with open(path) as f:
