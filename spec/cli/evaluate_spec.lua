@@ -115,21 +115,17 @@ return mg.checks {
   end)
 
   it("hands on what a run tells others, and where it is watched", function()
-    assert.equal(0, support.shell(dir, "mkdir kept").code)
-    local to = servers.start(dir, ("python3 %s/tests/collector/collector.py collect kept"):format(support.quote(support.root)), "collector.out")
-    local port = servers.wait("the collector's port", function() return support.read(dir .. "/collector.out"):match "^(%d+)\n" end)
-    local url = "http://127.0.0.1:" .. port
+    local to = servers.collector(dir, "collect")
     local got = support.mguard(dir, ("evaluate --task top_k --baseline old.lua --candidate wrong.lua --n 300 --quiet --metrics-port 0 "
       .. "--metrics-host 127.0.0.1 --live-port 0 --live-host 127.0.0.1 --otlp-endpoint %s --trace-share 1 --webhook %s/hook "
-      .. "--webhook-format slack --outcomes cases.csv --fail-fast --drain-timeout 5 --state-dir runs --log-file run.log"):format(url, url))
+      .. "--webhook-format slack --outcomes cases.csv --fail-fast --drain-timeout 5 --state-dir runs --log-file run.log"):format(to.url, to.url))
     assert.equal(1, got.code, got.err)
-    local log, posts = support.read(dir .. "/run.log"), support.shell(dir, "cat kept/*").out
+    local log, posts = support.read(dir .. "/run.log"), support.shell(dir, "cat kept-collect/*").out
     for _, event in ipairs { "metrics_listening", "live_listening" } do assert.truthy(log:find('"event":"' .. event .. '"', 1, true), log) end
     assert.truthy(posts:find("resourceSpans", 1, true), posts)
     assert.truthy(posts:find('"blocks"', 1, true) or posts:find('"text"', 1, true), posts)
-    assert.truthy(support.shell(dir, "ls kept; grep -l '^POST /hook 200' kept/*").out:find "%.headers", posts)
+    assert.truthy(support.shell(dir, "ls kept-collect; grep -l '^POST /hook 200' kept-collect/*").out:find "%.headers", posts)
     assert.truthy(support.read(dir .. "/cases.csv"):find "^case,role,outcome")
-    servers.stop(to)
     got = support.mguard(dir, "evaluate --task top_k --baseline old.lua --candidate new.py --metrics-host 127.0.0.1")
     assert.equal(4, got.code)
     assert.truthy(got.err:find("give --metrics-port too", 1, true), got.err)

@@ -3,22 +3,7 @@ local core = require "mguard.core"
 local servers = require "cli.servers"
 local support = require "cli.support"
 
-local PLAN <const> = [[
-local mg = require "mguard"
-return mg.plan {
-  name = "<script>alert(1)</script> & co",
-  checks = mg.checks { generate = function(g) return g.case, g:int(1, 1000) end,
-    properties = { mg.property { "same", check = function(out, _, x) return out == x end, hard = false } },
-    implementations = {
-      v1 = function(_, x) return x end,
-      v2 = function(case, x)
-        local stop = os.clock() + 0.002
-        while os.clock() < stop do end
-        return case % 9 == 4 and 0 or x
-      end,
-    } },
-  baseline = "v1", candidate = "v2", cases = 1000000, workers = 1, goal = mg.goal.noninferiority(0.2),
-}]]
+local PLAN <const> = support.long_plan("<script>alert(1)</script> & co", 9, 0.2)
 
 describe("the live page", function()
   local dir
@@ -32,16 +17,7 @@ describe("the live page", function()
   end)
 
   local function start(arguments, before)
-    assert.are.equal(0, support.shell(dir, "rm -f run.log").code)
-    local line = "%s%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"
-    line = line:format(before or "", support.program, arguments or "")
-    local pid = servers.start(dir, line, "run.out")
-    local port = servers.wait("its port", function()
-      local file = io.open(dir .. "/run.log")
-      if not file then return nil end
-      local text <close> = file
-      return text:read("a"):match('"event":"live_listening".-"port":(%d+)')
-    end)
+    local pid, port = servers.live(dir, arguments, before)
     return { pid = pid, url = "http://127.0.0.1:" .. port .. "/" }
   end
 

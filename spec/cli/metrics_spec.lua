@@ -64,12 +64,7 @@ describe("metrics", function()
   local function start(arguments, name, environment)
     local line = ("%s %s %s --metrics-port 0 --log-file %s.log"):format(environment or "", support.program, arguments, name)
     local pid = servers.start(dir, "env " .. line, name .. ".out")
-    local port = servers.wait("its port", function()
-      local file = io.open(dir .. "/" .. name .. ".log")
-      if not file then return nil end
-      local text <close> = file
-      return text:read("a"):match('"event":"metrics_listening".-"port":(%d+)')
-    end)
+    local port = servers.wait_in("its port", dir .. "/" .. name .. ".log", '"event":"metrics_listening".-"port":(%d+)')
     return { pid = pid, port = port }
   end
 

@@ -19,6 +19,16 @@ function servers.wait(what, test, limit_s)
   error("waited in vain for " .. what, 2)
 end
 
+--- Waits until the file has something that matches, and gives it.
+function servers.wait_in(what, path, pattern)
+  return servers.wait(what, function()
+    local file = io.open(path)
+    if not file then return nil end
+    local text <close> = file
+    return text:read("a"):match(pattern)
+  end)
+end
+
 --- Starts a command line; gives the process id of `timeout`, which passes on TERM and INT and kills it after five minutes. Output goes to `log`,
 --- standard error to `log`.err; both are there at once.
 function servers.start(dir, line, log)
@@ -38,7 +48,7 @@ end
 --- Sends a signal to the program itself: KILL and STOP would reach `timeout` alone.
 function servers.signal(pid, signal)
   local child = sh("pgrep -P " .. pid):match("%d+")
-  if child then os.execute(("kill -%s %s 2>/dev/null"):format(signal, child)) end
+  os.execute(("kill -%s %s 2>/dev/null"):format(signal, child or pid)) -- it may not have been started yet
 end
 
 --- Sends TERM (or the signal), and waits until it has gone.
@@ -56,6 +66,23 @@ end
 
 function servers.port()
   return sh("python3 tests/brokers/ports.py")
+end
+
+--- `mguard run plan.lua` with a live page; gives its process id and the page's port. before: what stands before the program in the line.
+function servers.live(dir, arguments, before)
+  os.remove(dir .. "/run.log")
+  local line = "%s%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"
+  line = line:format(before or "", support.program, arguments or "")
+  return servers.start(dir, line, "run.out"), servers.wait_in("its port", dir .. "/run.log", '"event":"live_listening".-"port":(%d+)')
+end
+
+--- tests/collector in that mode; gives its URL and the folder, below dir, of what it keeps.
+function servers.collector(dir, mode)
+  local name = "kept-" .. mode:gsub("%W", "-")
+  assert(support.shell(dir, "mkdir " .. name).code == 0, name)
+  local arguments = mode:gsub("^(%S+)", "%1 " .. name)
+  servers.start(dir, ("python3 %s/tests/collector/collector.py %s"):format(support.quote(support.root), arguments), name .. ".out")
+  return { url = "http://127.0.0.1:" .. servers.wait_in("the collector's port", dir .. "/" .. name .. ".out", "^(%d+)\n"), folder = name }
 end
 
 --- A redis-server in a folder of its own (port: one it had before); gives its process id, its port, and what asks it.

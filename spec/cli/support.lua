@@ -52,6 +52,26 @@ function support.shell(dir, line, limit)
   return result
 end
 
+--- A plan of a million cases of 2 ms, of which the candidate fails one in `fails_in`: it runs until it is stopped.
+function support.long_plan(name, fails_in, margin)
+  return ([[
+local mg = require "mguard"
+return mg.plan {
+  name = %q,
+  checks = mg.checks { generate = function(g) return g.case, g:int(1, 1000) end,
+    properties = { mg.property { "same", check = function(out, _, x) return out == x end, hard = false } },
+    implementations = {
+      v1 = function(_, x) return x end,
+      v2 = function(case, x)
+        local stop = os.clock() + 0.002
+        while os.clock() < stop do end
+        return case %% %d == 4 and 0 or x
+      end,
+    } },
+  baseline = "v1", candidate = "v2", cases = 1000000, workers = 1, goal = mg.goal.noninferiority(%g),
+}]]):format(name, fails_in, margin)
+end
+
 --- mguard with these arguments.
 function support.mguard(dir, arguments, limit)
   return support.shell(dir, support.quote(support.program) .. " " .. arguments, limit)

@@ -3,22 +3,7 @@ local core = require "mguard.core"
 local servers = require "cli.servers"
 local support = require "cli.support"
 
-local PLAN <const> = [[
-local mg = require "mguard"
-return mg.plan {
-  name = "quotes",
-  checks = mg.checks { generate = function(g) return g.case, g:int(1, 1000) end,
-    properties = { mg.property { "same", check = function(out, _, x) return out == x end, hard = false } },
-    implementations = {
-      v1 = function(_, x) return x end,
-      v2 = function(case, x)
-        local stop = os.clock() + 0.002
-        while os.clock() < stop do end
-        return case % 100 == 4 and 0 or x
-      end,
-    } },
-  baseline = "v1", candidate = "v2", cases = 1000000, workers = 1, goal = mg.goal.noninferiority(0.02),
-}]]
+local PLAN <const> = support.long_plan("quotes", 100, 0.02)
 
 describe("mguard top", function()
   local dir
@@ -32,16 +17,7 @@ describe("mguard top", function()
     support.clean()
   end)
 
-  local function start(arguments)
-    local line = ("%s run plan.lua --quiet --live-port 0 --drain-timeout 1 --log-file run.log %s"):format(support.program, arguments or "")
-    local pid = servers.start(dir, line, "run.out")
-    return pid, servers.wait("its port", function()
-      local file = io.open(dir .. "/run.log")
-      if not file then return nil end
-      local text <close> = file
-      return text:read("a"):match('"event":"live_listening".-"port":(%d+)')
-    end)
-  end
+  local function start(arguments) return servers.live(dir, arguments) end
 
   -- `mguard top` in a terminal of its own of that size; what stands on it is read by screen().
   local function terminal(width, height, arguments)

@@ -30,19 +30,7 @@ describe("traces", function()
     support.clean()
   end)
 
-  -- A receiver; what it kept stands in `folder`.
-  local function collector(mode)
-    local name = "kept-" .. mode:gsub("%W", "-")
-    assert.are.equal(0, support.shell(dir, "mkdir " .. name).code)
-    servers.start(dir, ("python3 %s/tests/collector/collector.py %s"):format(support.root, (mode:gsub("^(%S+)", "%1 " .. name))), name .. ".out")
-    local port = servers.wait("the collector's port", function()
-      local file = io.open(dir .. "/" .. name .. ".out")
-      if not file then return nil end
-      local text <close> = file
-      return text:read("a"):match "^(%d+)\n"
-    end)
-    return { url = "http://127.0.0.1:" .. port, folder = name }
-  end
+  local function collector(mode) return servers.collector(dir, mode) end
 
   local function read(from)
     local got = support.shell(dir, ("python3 %s/tests/collector/otlp_check.py %s"):format(support.root, from.folder))

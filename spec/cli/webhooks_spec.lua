@@ -23,16 +23,8 @@ describe("webhooks", function()
   end)
 
   local function receiver(mode)
-    local name = "kept-" .. mode:gsub("%W", "-")
-    assert.are.equal(0, support.shell(dir, "mkdir " .. name).code)
-    servers.start(dir, ("python3 %s/tests/collector/collector.py %s"):format(support.root, (mode:gsub("^(%S+)", "%1 " .. name))), name .. ".out")
-    local port = servers.wait("the receiver's port", function()
-      local file = io.open(dir .. "/" .. name .. ".out")
-      if not file then return nil end
-      local text <close> = file
-      return text:read("a"):match "^(%d+)\n"
-    end)
-    return { url = "http://127.0.0.1:" .. port, folder = dir .. "/" .. name }
+    local to = servers.collector(dir, mode)
+    return { url = to.url, folder = dir .. "/" .. to.folder }
   end
 
   -- What it got: { path, status, headers, body, value }, in order.
