@@ -48,7 +48,7 @@ TEST_SRC := $(shell find tests -name '*_test.c' $(LEFT_OUT:%=-not -path 'tests/b
 TEST_BIN := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_SRC),$(shell find tests -name '*.c' -not -path 'tests/fuzz/*' -not -path 'tests/preload/*' | LC_ALL=C sort)))
 
-.PHONY: build deps test-deps quickstart check check-full check-asan check-ubsan check-tsan simulate chaos soak spec docs-check lint rockspec-check format fuzz bench install install-rock man completions dist deb clean tests help
+.PHONY: build deps test-deps quickstart check check-full check-asan check-ubsan check-tsan simulate chaos soak spec docs docs-check lint rockspec-check format fuzz bench install install-rock man completions dist deb clean tests help
 build: $(B)/mguard $(B)/lua/mguard/core.so
 
 $(B)/obj/%.o: %.c Makefile

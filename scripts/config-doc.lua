@@ -1,6 +1,5 @@
--- config-doc.lua - writes docs/reference/configuration.md from lua/mguard/config_keys.lua:
---   LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/lua/?.so;;" lua5.4 scripts/config-doc.lua
--- on standard output. spec/config_doc_spec.lua fails where the page is older than the table.
+-- config-doc.lua - writes docs/reference/configuration.md from lua/mguard/config_keys.lua on standard output: make docs.
+-- spec/config_doc_spec.lua fails where the page is older than the table.
 local keys = require "mguard.config_keys"
 local rule = require "mguard.rule"
 

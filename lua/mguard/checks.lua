@@ -27,15 +27,15 @@ local RULES <const> = {
 }
 
 ---@class mguard.ChecksSpec
----@field name? string
+---@field name? string    default the name of the folder
 ---@field generate? fun(g: mguard.Generator): ...   arguments of a case; not needed where cases come from a file
----@field properties? table[]
----@field relations? table[]
----@field metrics? table[]
+---@field properties? mguard.Property[]  with the relations at most 63, names all different
+---@field relations? mguard.Relation[]
+---@field metrics? mguard.Metric[]       numbers that are measured of each result, at most 16
 ---@field cluster? fun(...): string|number|nil      cases of one cluster are alike; then clusters are counted, not cases
 ---@field group? fun(...): string|number|nil        groups are reported apart, and compared by monitors.fairness
 ---@field equal? fun(a: any, b: any): boolean       used by relations and reports; default mg.equal.deep
----@field implementations? table<string, any>
+---@field implementations? table<string, mguard.Implementation|function>  by name
 ---@field setup? fun()     runs once in each executor before the first case
 ---@field teardown? fun()  runs once in each executor after the last case
 ---@field size? integer    g.size, the usual longest list or string; default 30
@@ -57,7 +57,9 @@ function checks.files(list, dir, at)
   return result
 end
 
+--- What holds, whoever computes it. Workers read this file too, so that a message never carries code.
 ---@param given mguard.ChecksSpec
+---@return mguard.Checks
 function checks.new(given)
   local at, dir = where.at(), where.dir()
   local c = rule.fields(given, RULES, at, "mg.checks")

@@ -54,7 +54,8 @@ local function mode_of(hard)
 end
 
 ---@class mguard.PropertySpec
----@field [1] string                     name
+---@field [1] string                     name, 1 to 64 bytes without comma, semicolon and quote
+---@field name? string                   the same, in place of the first value
 ---@field check fun(out: any, ...): boolean  true where the output is right for these arguments
 ---@field hard? boolean|"absolute"       true (default): a violation the baseline does not share rejects; false: counts
 ---                                      towards the pass rate only; "absolute": any violation rejects
@@ -62,6 +63,7 @@ end
 
 --- A property of one output.
 ---@param given mguard.PropertySpec
+---@return mguard.Property
 function clause.property(given)
   local at = where.at()
   local p = rule.fields(named(given, at, "mg.property"), PROPERTY_RULES, at, "mg.property")
@@ -70,14 +72,17 @@ function clause.property(given)
 end
 
 ---@class mguard.RelationSpec
----@field [1] string                     name
+---@field [1] string                     name, as of a property
+---@field name? string                   the same, in place of the first value
 ---@field transform fun(g: mguard.Generator, ...): ...   other arguments, made from those of the case
----@field expect? "equal"|"not_equal"|"properties"|fun(out: any, out2: any, args: any[], args2: any[]): boolean
----@field hard? boolean|"absolute"
----@field given? fun(...): boolean
+---@field expect? "equal"|"not_equal"|"properties"|fun(out: any, out2: any, args: any[], args2: any[]): boolean  default "equal";
+---                                      "properties": all properties hold for the second output
+---@field hard? boolean|"absolute"       as of a property
+---@field given? fun(...): boolean       as of a property
 
 --- A relation between the outputs for two inputs.
 ---@param given mguard.RelationSpec
+---@return mguard.Relation
 function clause.relation(given)
   local at = where.at()
   local r = rule.fields(named(given, at, "mg.relation"), RELATION_RULES, at, "mg.relation")

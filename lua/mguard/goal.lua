@@ -29,24 +29,28 @@ local function build(kind, first, value, options)
 end
 
 --- The candidate's pass rate is not worse than the baseline's by more than margin. The default, with margin 0.01. Where min_pass_rate is given
---- its own pass rate must be shown to be at least that, too; so with the two below.
+--- its own pass rate must be shown to be at least that, too; so with superiority and equivalence.
 ---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
 ---@param options? {alpha?: number, min_pass_rate?: number}
+---@return mguard.Goal
 function goal.noninferiority(margin, options) return (build("noninferiority", MARGINS.noninferiority, margin, options)) end
 
 --- The candidate's pass rate is better than the baseline's by more than margin (default 0).
 ---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
 ---@param options? {alpha?: number, min_pass_rate?: number}
+---@return mguard.Goal
 function goal.superiority(margin, options) return (build("superiority", MARGINS.superiority, margin, options)) end
 
 --- The two pass rates differ by less than margin, either way.
 ---@param margin? number|{margin?: number, alpha?: number, min_pass_rate?: number}
 ---@param options? {alpha?: number, min_pass_rate?: number}
+---@return mguard.Goal
 function goal.equivalence(margin, options) return (build("equivalence", MARGINS.equivalence, margin, options)) end
 
 --- For a plan without a baseline: the pass rate is at least min_pass_rate (default 0.99).
 ---@param min_pass_rate? number|{min_pass_rate?: number, alpha?: number}
 ---@param options? {alpha?: number}
+---@return mguard.Goal
 function goal.absolute(min_pass_rate, options) return (build("absolute", RATE, min_pass_rate, options)) end
 
 --- Plain table of a goal; nil where value is none.

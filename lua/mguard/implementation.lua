@@ -19,6 +19,7 @@ end
 
 --- A Lua file that returns a function. Relative to the script that says it.
 ---@param name string
+---@return mguard.Implementation
 function implementation.lua(name)
   local at = where.at()
   local file = one_file(name, at, "mg.lua")
@@ -30,6 +31,7 @@ end
 
 --- A Python file with solve(*args), run by python3 in a process that is kept. Relative to the script that says it.
 ---@param name string
+---@return mguard.Implementation
 function implementation.python(name)
   local at = where.at()
   local file = one_file(name, at, "mg.python")
@@ -68,8 +70,9 @@ local EXEC_RULES <const> = {
 ---@field hedge? boolean        false: stragglers are never sent to a second worker
 ---@field paid? boolean         true: calls cost money: no second copies
 
---- A program.
+--- A program, asked by JSON lines (docs/reference/lua-api.md has the protocol).
 ---@param given mguard.ExecSpec
+---@return mguard.Implementation
 function implementation.exec(given)
   local at = where.at()
   if type(given) ~= "table" then

@@ -20,7 +20,8 @@ local RULES <const> = {
 }
 
 ---@class mguard.MetricSpec
----@field [1] string                    name
+---@field [1] string                    name, as of a property
+---@field name? string                  the same, in place of the first value
 ---@field value fun(out: any, ...): number?  a number for one result; nil: none for this case
 ---@field better? "higher"|"lower"      default "lower"
 ---@field kind? "mean"|"quantile"|"ratio"  what is compared: the difference of the means (default), the ratio of a quantile, the
@@ -29,6 +30,7 @@ local RULES <const> = {
 
 --- A number that is measured of each result.
 ---@param given mguard.MetricSpec
+---@return mguard.Metric
 function measure.metric(given)
   local at = where.at()
   local copy = given

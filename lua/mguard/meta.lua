@@ -1,5 +1,6 @@
 ---@meta mguard
--- What editors are told about the generator `g`, which the engine makes (engine/script/generator.c). Nothing runs here.
+-- What editors are told of what the engine makes: the generator `g` (engine/script/generator.c), JSON, lists of methods, and the values that
+-- mg.plan and its like give, which nobody looks into. Nothing runs here.
 
 ---@alias mguard.Elem fun(g: mguard.Generator, ...): any
 
@@ -68,4 +69,46 @@ function g:label(name, cond) end
 --- Gives up this case: it counts as discarded, on both sides.
 function g:discard() end
 
-return g
+---@class mguard.Plan  what mg.plan gives
+---@class mguard.Checks  what mg.checks gives
+---@class mguard.Property  what mg.property gives
+---@class mguard.Relation  what mg.relation and mg.relations give
+---@class mguard.Metric  what mg.metric gives
+---@class mguard.Implementation  what mg.lua, mg.python and mg.exec give
+---@class mguard.Jsonl  what mg.jsonl gives
+---@class mguard.Goal  what mg.goal gives
+---@class mguard.Stop  what mg.stop gives
+
+local json = {}
+
+--- JSON of a value. Whole numbers and floats stay apart; a table with keys 1 to n is a list, and so is an empty one.
+---@param value any
+---@return string|nil
+---@return string|nil message  why it cannot be: NaN, a function, a loop
+function json.encode(value) end
+
+--- The value of a JSON text; null is mg.json.null.
+---@param text string
+---@return any
+---@return string|nil message  where the first is nil
+function json.decode(text) end
+
+--- Says that an empty table is a list.
+---@param t table
+---@return table t
+function json.array(t) end
+
+--- Says that an empty table is an object.
+---@param t table
+---@return table t
+function json.object(t) end
+
+--- JSON's null, where nil would be no entry.
+json.null = {}
+
+---@class mguard.Method
+---@field name string
+---@field about string
+---@field takes {name: string, kind: string, required: boolean, otherwise?: number, words?: string}[]
+
+return { g, json }

@@ -82,19 +82,20 @@ local FLAKY_RULES <const> = {
 local REPORT_RULES <const> = { plan.REPORT }
 
 ---@class mguard.PlanSpec
----@field name? string
----@field checks string|table        file of the checks (relative to the plan) or mg.checks { ... }
----@field implementations? table<string, any>  over those of the checks
----@field baseline? any              name or implementation; none: the candidate is judged alone
----@field candidate any              name or implementation
----@field cases integer|table        how many, or mg.jsonl "file"
+---@field name? string               name in the report; default that of the checks
+---@field checks string|mguard.Checks  file of the checks (relative to the plan) or mg.checks { ... }
+---@field implementations? table<string, mguard.Implementation|function>  over those of the checks
+---@field baseline? string|mguard.Implementation|function   name or implementation; none: the candidate is judged alone
+---@field candidate string|mguard.Implementation|function   name or implementation
+---@field cases integer|mguard.Jsonl  how many, or mg.jsonl "file"
 ---@field seed? integer              default 0
----@field goal? table                default mg.goal.noninferiority(0.01), without a baseline mg.goal.absolute(0.99)
----@field stop? table                default mg.stop.fixed()
----@field interval? string          how the interval of the difference is computed; default "tango"
----@field rate_interval? string     that of a pass rate; default "wilson"
----@field correction? string        over the relations' p values: "holm", "hochberg", "bh", "by"; default none
----@field metrics? table[]          besides those of the checks
+---@field goal? mguard.Goal         default mg.goal.noninferiority(0.01), without a baseline mg.goal.absolute(0.99)
+---@field stop? mguard.Stop         default mg.stop.fixed()
+---@field interval? "tango"|"newcombe-paired"|"bootstrap"|"bootstrap-bca"|"bayes"|"robust"|"cluster-bootstrap"
+---                                   how the interval of the difference is computed; default "tango"
+---@field rate_interval? "wilson"|"clopper-pearson"  that of a pass rate; default "wilson"
+---@field correction? "holm"|"hochberg"|"bh"|"by"  over the relations' p values; default none
+---@field metrics? mguard.Metric[]  besides those of the checks
 ---@field cluster? fun(...): string|number|nil  over that of the checks
 ---@field group? fun(...): string|number|nil    over that of the checks
 ---@field measure? string[]         what to measure of each call: "latency", "latency_p95", "cpu", "memory"
@@ -109,12 +110,13 @@ local REPORT_RULES <const> = { plan.REPORT }
 ---@field workers? integer           executors on this machine; default one a core
 ---@field queue? table               see docs/reference/configuration.md; default the memory backend
 ---@field batching? fun(s: table): integer  cases a task, instead of the built-in policy
----@field report? {json?: string}
+---@field report? {json?: string}     where the report goes, seen from the current folder
 ---@field webhooks? table[]           who is told: {url, format?, on?, secret?, timeout_s?, tries?}
 ---@field files? string[]            files the run depends on: workers must have the same
 
 --- Cases from a file, each line a JSON array of arguments. Relative to the script that says it.
 ---@param name string
+---@return mguard.Jsonl
 function plan.jsonl(name)
   local at = where.at()
   if type(name) ~= "string" or name == "" then
@@ -145,7 +147,9 @@ local function cover_of(given, at)
   return cover
 end
 
+--- What to run. The file given to `mguard run` returns one.
 ---@param given mguard.PlanSpec
+---@return mguard.Plan
 function plan.new(given)
   local at, dir = where.at(), where.dir()
   local p = rule.fields(given, RULES, at, "mg.plan")

@@ -11,9 +11,9 @@ local Queue = { __name = "mg.queue" }
 Queue.__index = Queue
 
 ---@class mguard.Message
----@field run string
+---@field run string         as given to publish
 ---@field task string
----@field attempt integer
+---@field attempt integer    from 1
 ---@field body string
 ---@field again boolean      somebody may have had it before
 ---@field reason string|nil  of a dead letter
@@ -146,18 +146,30 @@ local function settle(message, what, seconds, why)
 end
 
 --- It is done. nil, message, "lost" where the lease has ended before.
+---@return true|nil
+---@return string|nil message
+---@return string|nil code
 function Message:ack() return settle(self, "ack", 0, "") end
 
 --- Gives it back; pending again after delay_s where the broker can wait.
 ---@param delay_s? number
+---@return true|nil
+---@return string|nil message
+---@return string|nil code
 function Message:nack(delay_s) return settle(self, "nack", rule.check(SECONDS, delay_s or 0, where.at(), "delay_s"), "") end
 
 --- A new lease, from now on.
 ---@param lease_s number
+---@return true|nil
+---@return string|nil message
+---@return string|nil code
 function Message:extend(lease_s) return settle(self, "extend", rule.check(SECONDS, lease_s, where.at(), "lease_s"), "") end
 
 --- Gives it up.
 ---@param reason string one line
+---@return true|nil
+---@return string|nil message
+---@return string|nil code
 function Message:dead_letter(reason)
   local says = { key = "reason", kind = "string", says = "one line of text", test = function(v) return not v:find "%c" end }
   return settle(self, "dead_letter", 0, rule.check(says, reason, where.at()))

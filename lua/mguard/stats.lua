@@ -19,7 +19,8 @@ for _, method in ipairs(core.stats_methods()) do
   end
 end
 
---- What there is: a list of { name, about, takes = { { name, kind, required, otherwise, words }, ... } }.
+--- What there is, with what each takes.
+---@type fun(): mguard.Method[]
 stats.methods = core.stats_methods
 
 return setmetatable(stats, {

@@ -28,18 +28,23 @@ local function build(kind, given)
 end
 
 --- After all cases. The default.
+---@param given? {}
+---@return mguard.Stop
 function stop.fixed(given) return (build("fixed", given)) end
 
 --- At the first decision of a sequence that may be looked at any time.
 ---@param given? {alpha?: number, max?: integer}
+---@return mguard.Stop
 function stop.anytime(given) return (build("anytime", given)) end
 
 --- At one of a few looks planned ahead.
 ---@param given? {looks?: integer, spending?: "obf"|"pocock"}
+---@return mguard.Stop
 function stop.group(given) return (build("group", given)) end
 
 --- By Wald's sequential test on discordant pairs: does the candidate win half of them, or the share `odds`?
 ---@param given? {alpha?: number, beta?: number, odds?: number}
+---@return mguard.Stop
 function stop.sprt(given) return (build("sprt", given)) end
 
 --- Plain table of a stopping rule; nil where value is none.

@@ -8,6 +8,12 @@ local relations = {}
 
 local ARGUMENT <const> = { key = "argument", kind = "integer", min = 1, max = 100 }
 
+---@class mguard.RelationOptions
+---@field name? string
+---@field expect? "equal"|"not_equal"|"properties"|fun(out: any, out2: any, args: any[], args2: any[]): boolean  as of mg.relation
+---@field hard? boolean|"absolute"  as of a property
+---@field given? fun(...): boolean  as of a property
+
 local OPTIONS <const> = {
   { key = "name", kind = "custom", test = rule.is_name, says = rule.NAME_SAYS },
   { key = "expect", kind = "custom" }, -- mg.relation checks it
@@ -42,6 +48,9 @@ local function on_argument(what, index, options, default_name, default_expect, w
 end
 
 --- Another order of a list changes nothing: permute(1).
+---@param index? integer  of the argument that is changed; default 1
+---@param options? mguard.RelationOptions
+---@return mguard.Relation
 function relations.permute(index, options)
   return (on_argument("mg.relations.permute", index, options, "permute", "equal", "table", function(g, list)
     return g:shuffle(list)
@@ -49,6 +58,9 @@ function relations.permute(index, options)
 end
 
 --- The list backwards changes nothing: reverse(1).
+---@param index? integer  of the argument that is changed; default 1
+---@param options? mguard.RelationOptions
+---@return mguard.Relation
 function relations.reverse(index, options)
   return (on_argument("mg.relations.reverse", index, options, "reverse", "equal", "table", function(_, list)
     local turned, n = {}, #list
@@ -58,6 +70,9 @@ function relations.reverse(index, options)
 end
 
 --- The list followed by itself; say what to expect: duplicate(1, { expect = function(out, out2) ... end }).
+---@param index integer  of the argument that is changed; default 1
+---@param options mguard.RelationOptions  expect is needed
+---@return mguard.Relation
 function relations.duplicate(index, options)
   return (on_argument("mg.relations.duplicate", index, options, "duplicate", nil, "table", function(_, list)
     local n = #list
@@ -67,7 +82,10 @@ function relations.duplicate(index, options)
 end
 
 --- One more entry at the end, made by make(g, list); say what to expect.
+---@param index integer  of the argument that is changed; default 1
 ---@param make fun(g: mguard.Generator, list: any[]): any
+---@param options mguard.RelationOptions  expect is needed
+---@return mguard.Relation
 function relations.append(index, make, options)
   if type(make) ~= "function" then
     where.fail(where.at(), "mg.relations.append takes a function (g, list) that makes the new entry, got " .. rule.show(make))
@@ -98,16 +116,28 @@ local function number_relation(kind, index, amount, options, change)
 end
 
 --- A number, or every number in a table, times factor; say what to expect.
+---@param index integer  of the argument that is changed; default 1
+---@param factor number
+---@param options mguard.RelationOptions  expect is needed
+---@return mguard.Relation
 function relations.scale(index, factor, options)
   return (number_relation("scale", index, factor, options, function(n) return n * factor end))
 end
 
 --- A number, or every number in a table, plus an amount; say what to expect.
+---@param index integer  of the argument that is changed; default 1
+---@param amount number
+---@param options mguard.RelationOptions  expect is needed
+---@return mguard.Relation
 function relations.shift(index, amount, options)
   return (number_relation("shift", index, amount, options, function(n) return n + amount end))
 end
 
 --- Two arguments exchanged change nothing: swap(1, 2).
+---@param first? integer   default 1
+---@param second? integer  default 2
+---@param options? mguard.RelationOptions
+---@return mguard.Relation
 function relations.swap(first, second, options)
   local at, what = where.at(), "mg.relations.swap"
   first = rule.check(ARGUMENT, first == nil and 1 or first, at, what .. ": the first argument's number")
