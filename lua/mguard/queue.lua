@@ -21,7 +21,13 @@ local Message = { __name = "mg.message" }
 Message.__index = Message
 
 local OPEN_RULES <const> = { { key = "timeout_s", kind = "number", above = 0, max = 3600, default = 10 } }
-local NAME <const> = { key = "run", kind = "string" }
+-- As in engine/wire/message.h: brokers make keys and names of queues of them.
+local function named(key, pattern, longest, says)
+  local function test(v) return type(v) == "string" and v:find(pattern) ~= nil and #v <= longest end
+  return { key = key, kind = "custom", test = test, says = ("a name of 1 to %d %s"):format(longest, says), required = true }
+end
+local NAME <const> = named("run", "^[%w_-]+$", 64, "letters, digits, _ and -")
+local TASK <const> = named("task", "^[%w_.-]+$", 48, "letters, digits, _, - and .")
 local FETCH_RULES <const> = {
   { key = "max", kind = "integer", min = 1, max = 10000, default = 1 },
   { key = "wait_s", kind = "number", min = 0, max = 3600, default = 1 },
@@ -82,7 +88,7 @@ function Queue:publish(run, tasks, delay_s)
   if type(tasks) ~= "table" then where.fail(at, 'publish takes a list of tasks: { { task = "t1", body = "..." } }, got ' .. rule.show(tasks)) end
   local list = {}
   for i, given in ipairs(tasks) do
-    list[i] = rule.fields(given, { { key = "task", kind = "string", required = true },
+    list[i] = rule.fields(given, { TASK,
       { key = "body", kind = "custom", says = "a string", required = true, test = function(v) return type(v) == "string" end },
       { key = "attempt", kind = "integer", min = 1, max = 1000000, default = 1 } }, at, ("tasks[%d]"):format(i))
   end

@@ -60,7 +60,15 @@ describe("mg.queue", function()
   it("names what is wrong with an argument", function()
     assert.matches('^spec/mguard/queue_spec%.lua:%d+: unknown key "maxx" in fetch; did you mean "max"%?$', said(function() q:fetch { maxx = 2 } end))
     assert.matches("tasks%[1%]", said(function() q:publish("r", { { body = "x" } }) end))
-    assert.matches("run must be a string", said(function() q:publish(nil, {}) end))
+    assert.matches("run must be a name of 1 to 64 letters, digits, _ and %-, got nothing", said(function() q:publish(nil, {}) end))
+    for _, name in ipairs { "", "a:b", "a b", "a/b", "a.b", "a\0", "é", ("x"):rep(65) } do
+      assert.matches("run must be a name", said(function() q:publish(name, { { task = "a", body = "" } }) end))
+      assert.matches("run must be a name", said(function() q:depth(name) end))
+    end
+    for _, name in ipairs { "", "a:b", "a\nb", ("x"):rep(49) } do
+      assert.matches("task", said(function() q:publish("r", { { task = name, body = "" } }) end))
+    end
+    assert.is_true(q:publish(("x"):rep(64), { { task = "a.b-c_" .. ("x"):rep(42), body = "" } }))
     assert.matches("takes a queue configuration", said(mg.queue.open))
     local none, message, code = mg.queue.open { backend = "rediss" }
     assert.is_nil(none)
