@@ -4,7 +4,9 @@
 A fenced block says by the words after its language what is done with it:
   sh run [exit=N]        run by bash in the page's own folder; build/mguard is on PATH, examples/ is beside it,
                          lua5.4 finds the module
-  sh terminals           parts that begin with "# terminal": all but the last run in the background until the last has ended
+  sh terminals           parts that begin with "# terminal": all but the last run in the background until the last has ended; where such a line
+                         says wait for "TEXT", the next part begins once the part has written it
+  sh ... full            only with MGUARD_CHECK=full
   sh norun               not run here: it needs what this machine has not
   LANGUAGE file=NAME     written to NAME in the page's folder, for the blocks below it
 lua and json blocks must parse; a sh block without one of the words is an error. Port 6390 stands for any free port.
@@ -18,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "brokers"))
@@ -32,9 +35,10 @@ class Page:
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="mguard-docs-")
         self.port = str(free_port())
-        for beside in ("examples", "build"):
+        for beside in ("examples", "build", "scripts"):
             os.symlink(os.path.join(ROOT, beside), os.path.join(self.folder, beside))
         self.env = dict(os.environ, PATH=os.path.join(ROOT, "build") + ":" + os.environ["PATH"], HOME=self.folder, NO_COLOR="1",
+                        XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),  # where the brokers of the tests are
                         LUA_PATH="{0}/lua/?.lua;{0}/lua/?/init.lua;;".format(ROOT), LUA_CPATH="%s/build/lua/?.so;;" % ROOT)
 
     def start(self, text, out):
@@ -54,14 +58,25 @@ class Page:
                 continue
 
     def run(self, text, background, wanted):
+        """The background's parts: what is waited for, or None, and the text."""
         outputs = [tempfile.TemporaryFile(mode="w+", errors="replace") for _ in range(len(background) + 1)]
-        others = [self.start(part, out) for part, out in zip(background, outputs)]
-        last = self.start(text, outputs[-1])
-        try:
-            code = last.wait(LIMIT_S)
-        except subprocess.TimeoutExpired:
-            code = "none within %d s" % LIMIT_S
-        for process in [last] + others:
+        processes, code = [], 0
+        for (awaited, part), out in zip(background, outputs):
+            processes.append(self.start(part, out))
+            end = time.monotonic() + LIMIT_S
+            while awaited and code == 0:
+                if awaited.encode() in os.pread(out.fileno(), 1 << 20, 0):
+                    break
+                if processes[-1].poll() is not None or time.monotonic() > end:
+                    code = 'none: "%s" was not said' % awaited
+                time.sleep(0.05)
+        if code == 0:
+            processes.append(self.start(text, outputs[-1]))
+            try:
+                code = processes[-1].wait(LIMIT_S)
+            except subprocess.TimeoutExpired:
+                code = "none within %d s" % LIMIT_S
+        for process in reversed(processes):
             self.stop(process)
         said = ""
         for out in outputs:
@@ -92,8 +107,9 @@ class Page:
         if "run" in words:
             return self.run(text, [], wanted[0])
         if "terminals" in words:
-            parts = [p for p in re.split(r"^# terminal[^\n]*\n", text, flags=re.M) if p.strip()]
-            return self.run(parts[-1], ["exec " + p.strip() if "\n" not in p.strip() else p for p in parts[:-1]], wanted[0])
+            parts = [(re.search('wait for "(.*)"', head), p) for head, p in re.findall(r"^# terminal([^\n]*)\n(.*?)(?=^# terminal|\Z)", text, re.M | re.S)]
+            background = [(head[1] if head else None, "exec " + p.strip() if "\n" not in p.strip() else p) for head, p in parts[:-1]]
+            return self.run(parts[-1][1], background, wanted[0])
         return "a sh block says one of: run, terminals, norun, file=NAME"
 
     def close(self):
@@ -103,7 +119,7 @@ class Page:
 def main():
     pattern = re.compile(sys.argv[1] if len(sys.argv) > 1 else "")
     names = ["README.md"] + sorted(os.path.relpath(n, ROOT) for n in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))
-    passed = failed = 0
+    passed = failed = skipped = 0
     for name in names:
         if not pattern.search(name):
             continue
@@ -113,6 +129,10 @@ def main():
         for m in FENCE.finditer(text):
             language, words = m.group(1), m.group(2).split()
             if language not in ("lua", "json", "sh") and not any(w.startswith("file=") for w in words):
+                continue
+            if "full" in words and os.environ.get("MGUARD_CHECK") != "full":
+                skipped += 1
+                print("skipped: a block that MGUARD_CHECK=full runs")
                 continue
             where = "%s:%d" % (name, text.count("\n", 0, m.start()) + 1)
             fault = page.block(language, words, m.group(3))
@@ -127,7 +147,7 @@ def main():
             passed, failed = passed + there, failed + (not there)
             if not there:
                 print("FAILED %s: the link %s leads nowhere" % (name, target))
-    print("%d passed, %d failed" % (passed, failed))
+    print("%d passed, %d failed" % (passed, failed) + (", %d skipped" % skipped if skipped else ""))
     return 1 if failed or not passed else 0
 
 
