@@ -169,6 +169,39 @@ static void runs_are_skipped(mg_env *v) {
   mg_forget_all(v->worker, &batch);
 }
 
+/* Whoever steps back is served and fetches nothing. */
+static void who_steps_back_leaves_all_to_others(mg_env *v) {
+  mg_batch held = {0}, theirs = {0};
+  mg_error e = {0};
+  if (v->ops->step_back == NULL) {
+    print_message("             skipped: %s keeps nothing for a worker that does not fetch\n", v->ops->name);
+    skip();
+  }
+  mg_publish_some(v, v->run, 0, 24, 1);
+  mg_fetch_some(v, v->worker, &held, 2, 60000);
+  mg_settle_all(v, v->worker, v->ops->ack, &held, 0);
+  mg_forget_all(v->worker, &held);
+  mg_backend *other = mg_env_open(v, v->other_name, NULL, -1);
+  for (mg_ms end = mg_soon(v); theirs.count < 22;) {
+    if (mg_now_ms() >= end) fail_msg("the other worker got %zu of 22 tasks", theirs.count);
+    v->ops->step_back(v->worker);
+    mg_ok(v->ops->service(v->worker, mg_now_ms() + 20, &e), &e);
+    mg_fetch how = {.max = 22 - theirs.count, .lease_ms = 60000, .until = mg_now_ms() + 50};
+    mg_ok(v->ops->fetch_tasks(other, &how, &theirs, &e), &e);
+  }
+  mg_settle_all(v, other, v->ops->ack, &theirs, 0);
+  mg_forget_all(other, &theirs);
+  mg_publish_some(v, v->run, 24, 24, 1);
+  for (mg_ms end = mg_soon(v); held.count == 0;) { /* it comes back, and gets its share */
+    if (mg_now_ms() >= end) fail_msg("who came back got nothing");
+    mg_fetch how = {.max = 1, .lease_ms = 60000, .until = mg_now_ms() + 50};
+    mg_ok(v->ops->fetch_tasks(v->worker, &how, &held, &e), &e);
+    mg_ok(v->ops->service(other, mg_now_ms() + 20, &e), &e);
+  }
+  mg_settle_all(v, v->worker, v->ops->ack, &held, 0);
+  mg_forget_all(v->worker, &held);
+}
+
 static void a_quarantined_worker_gets_nothing(mg_env *v) {
   mg_batch batch = {0};
   mg_error e = {0};
@@ -284,5 +317,6 @@ const mg_contract_case mg_contract_upkeep[] = {
     CASE(depth_grows_old),      CASE(probes_tell_the_state),
     CASE(a_purged_run_is_gone), CASE(runs_take_turns),
     CASE(runs_are_skipped),     CASE(a_quarantined_worker_gets_nothing),
+    CASE(who_steps_back_leaves_all_to_others),
     CASE(it_tells_of_itself),   {0},
 };

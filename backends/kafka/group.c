@@ -17,7 +17,7 @@ mg_kafka_partition *mg_kafka_partition_of(mg_kafka *k, int32_t number) {
   mg_kafka_partition *p = &grown[k->partition_count++];
   memset(p, 0, sizeof *p);
   p->number = number;
-  p->marks.low = -1;
+  p->marks.low = p->marks.committed = p->stored = -1;
   return p;
 }
 
@@ -45,57 +45,65 @@ static bool has(const rd_kafka_topic_partition_list_t *list, const char *topic, 
   return rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list, topic, number) != NULL;
 }
 
-/* Those whose low has risen since the last commit; all: also those of which a commit is under way, since it may come too late. only: of these alone.
- * NULL where there is none. */
-static rd_kafka_topic_partition_list_t *to_commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only, bool all) {
+static void offer(mg_kafka *k) {
   rd_kafka_topic_partition_list_t *list = NULL;
   for (size_t i = 0; i < k->partition_count; i++) {
     mg_kafka_partition *p = &k->partitions[i];
-    if (!p->assigned || p->marks.low < 0 || (!all && p->marks.low == p->marks.committed)) continue;
-    if (only != NULL && !has(only, k->settings.topic, p->number)) continue;
+    if (!p->assigned || p->marks.low <= p->stored) continue;
     if (list == NULL) list = rd_kafka_topic_partition_list_new((int)k->partition_count);
-    if (list == NULL) return NULL;
-    rd_kafka_topic_partition_list_add(list, k->settings.topic, p->number)->offset = p->marks.low;
-    p->marks.committed = p->marks.low;
+    if (list == NULL) return;
+    rd_kafka_topic_partition_list_add(list, k->settings.topic, p->number)->offset = p->stored = p->marks.low;
   }
-  return list;
+  if (list == NULL) return;
+  (void)rd_kafka_offsets_store(k->group, list);
+  rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void to_repeat(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
-  for (int i = 0; i < list->cnt; i++) {
-    for (size_t j = 0; j < k->partition_count; j++) {
-      if (k->partitions[j].number == list->elems[i].partition) k->partitions[j].marks.committed = -1;
-    }
-  }
+/* A commit that is sent while we wait to join again may reach the broker behind that request, with the generation of before, and costs the whole assignment.
+ * Only librdkafka's own thread knows when that is: it commits by itself, from time to time, what is offered here, and never then. */
+void mg_kafka_offer(mg_kafka *k) {
+  if (k->group != NULL && k->joined) offer(k);
 }
 
 void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner) {
+  mg_kafka *k = owner;
   (void)rk;
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET && list != NULL) to_repeat(owner, list);
+  for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && list != NULL && i < list->cnt; i++) {
+    const rd_kafka_topic_partition_t *part = &list->elems[i];
+    mg_kafka_partition *p = part->err == RD_KAFKA_RESP_ERR_NO_ERROR ? mg_kafka_partition_of(k, part->partition) : NULL;
+    if (p != NULL && part->offset > p->marks.committed) p->marks.committed = part->offset;
+  }
 }
 
-/* A commit that fails is made good by the next one, or its tasks come again elsewhere and their results are dropped. False: there was no answer. */
-static bool commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only, bool wait) {
-  rd_kafka_topic_partition_list_t *list = to_commit(k, only, wait);
-  if (list == NULL) return true;
-  rd_kafka_resp_err_t code = wait ? mg_kafka_commit_and_wait(k->group, list) : rd_kafka_commit(k->group, list, 1);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) to_repeat(k, list);
+bool mg_kafka_is_committed(const mg_kafka *k) {
+  for (size_t i = 0; i < k->partition_count; i++) {
+    const mg_kafka_partition *p = &k->partitions[i];
+    if (p->assigned && p->marks.low > p->marks.committed) return false;
+  }
+  return true;
+}
+
+/* Where partitions are taken from us, and librdkafka waits for our word to join again: at that moment a commit is in time. One that fails is made good by
+ * whoever runs those tasks again: the results are dropped. */
+static void commit(mg_kafka *k, const rd_kafka_topic_partition_list_t *only) {
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->partition_count);
+  if (list == NULL) return;
+  for (size_t i = 0; i < k->partition_count; i++) {
+    const mg_kafka_partition *p = &k->partitions[i];
+    if (p->assigned && p->marks.low > p->marks.committed && has(only, k->settings.topic, p->number))
+      rd_kafka_topic_partition_list_add(list, k->settings.topic, p->number)->offset = p->marks.low;
+  }
+  if (list->cnt > 0) (void)mg_kafka_commit_and_wait(k->group, list);
   rd_kafka_topic_partition_list_destroy(list);
-  return code != RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
-bool mg_kafka_commit_all(mg_kafka *k) { return k->group == NULL || !k->joined || commit(k, NULL, true); }
-
-/* A commit that is sent while we wait to join again reaches the broker behind that request, with the generation of before, and costs the whole
- * assignment. Only its statistics tell how librdkafka stands with the group: so one is sent where they have just said that all is well. */
+/* Only its statistics tell how librdkafka stands with the group. */
 int mg_kafka_told(rd_kafka_t *rk, char *json, size_t len, void *owner) {
-  static const char steady[] = "\"join_state\": \"steady\"", out[] = "\"join_state\": \"init\"";
+  static const char out[] = "\"join_state\": \"init\"";
   mg_kafka *k = owner;
   if (rk != k->group || !k->joined) return 0;
-  bool well = memmem(json, len, steady, sizeof steady - 1) != NULL;
   k->left = memmem(json, len, out, sizeof out - 1) != NULL;
-  if (well) k->steady_ms = mg_now_ms();
-  if (well && !k->closing) (void)commit(k, NULL, false);
+  if (k->parting && k->left && k->leaving == NULL) k->parting = k->joined = false;
   return 0;
 }
 
@@ -122,7 +130,7 @@ static void set_assigned(mg_kafka *k, const rd_kafka_topic_partition_list_t *lis
     p->held = 0;
     p->generation++;
     memset(&p->marks, 0, sizeof p->marks);
-    p->marks.low = p->marks.committed = -1;
+    p->marks.low = p->marks.committed = p->stored = -1;
     p->fresh = INT64_MAX;
   }
 }
@@ -138,7 +146,7 @@ static void tell(mg_kafka *k, const rd_kafka_topic_partition_list_t *list, bool 
 
 /* list is k->leaving, or the callback's. */
 static void give_up(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
-  if (rd_kafka_assignment_lost(k->group) == 0) (void)commit(k, list, true);
+  if (rd_kafka_assignment_lost(k->group) == 0) commit(k, list);
   set_assigned(k, list, false);
   tell(k, list, false);
 }

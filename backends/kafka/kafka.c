@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 250, PROBE_MS = 1500, LEAVE_MS = 5000, DESTROY_S = 3 };
+enum { LOOK_MS = 250, PROBE_MS = 1500, DESTROY_S = 3 };
 
 mg_err mg_kafka_trouble(mg_kafka *k, mg_error *e) {
   if (k->trouble == MG_OK) return mg_fail(e, MG_CONN, "no Kafka broker of %s answers", k->settings.servers);
@@ -123,6 +123,9 @@ bool mg_kafka_wait(mg_kafka *k, mg_ms end) {
 /* Where nobody answers a question is asked: librdkafka tells that all brokers are down, but not that one is back. */
 mg_err mg_kafka_serve(mg_kafka *k, mg_error *e) {
   (void)rd_kafka_poll(k->producer, 0);
+  if (k->group != NULL && !k->joined) { /* nothing comes from it but its statistics, which would pile up */
+    for (rd_kafka_message_t *m; (m = rd_kafka_consumer_poll(k->group, 0)) != NULL;) rd_kafka_message_destroy(m);
+  }
   if (k->trouble == MG_FATAL) return mg_kafka_trouble(k, e);
   if (!k->down) return MG_OK;
   const struct rd_kafka_metadata *md = NULL;
@@ -194,15 +197,14 @@ static void poll_group(mg_kafka *k) {
  * coordinator. (rd_kafka_consumer_close has no end of its own, and calls that are made while it works can be lost with their answers.) False: nobody
  * answers. */
 static bool leave_group(mg_kafka *k) {
-  mg_ms begin = mg_now_ms(), end = begin + LEAVE_MS;
+  mg_ms end = mg_now_ms() + MG_KAFKA_LEAVE_MS;
   mg_kafka_hand_over(k, true);
   mg_kafka_pause_all(k, true);
-  k->left = false;
-  while (k->steady_ms <= begin && !k->left && mg_now_ms() < end) poll_group(k); /* a commit of now might come too late, see group.c */
-  if (!mg_kafka_commit_all(k)) return false;
+  while (!mg_kafka_is_committed(k) && !k->down && mg_now_ms() < end) poll_group(k); /* a commit of now might come too late, see group.c */
+  if (k->down) return false;
   if (rd_kafka_unsubscribe(k->group) != RD_KAFKA_RESP_ERR_NO_ERROR) return true;
   k->left = false;
-  end = mg_now_ms() + LEAVE_MS;
+  end = mg_now_ms() + MG_KAFKA_LEAVE_MS;
   for (bool left = false; !left && mg_now_ms() < end;) {
     left = k->left; /* one more poll gives the request the time to go out */
     poll_group(k);
@@ -368,4 +370,5 @@ const mg_backend_ops mg_kafka_backend = {
     .publish_dead = mg_kafka_publish_dead,
     .stats = mg_kafka_stats,
     .examine = mg_kafka_examine,
+    .step_back = mg_kafka_step_back,
 };

@@ -24,7 +24,7 @@ static void rise(mg_kafka_marks *m) {
 void mg_kafka_mark_fetched(mg_kafka_marks *m, int64_t offset) {
   if (m->low < 0 || offset < m->low || offset - m->low >= MG_KAFKA_WINDOW) { /* the first, or the log was cut: it begins here */
     memset(m->done, 0, sizeof m->done);
-    m->low = m->next = offset;
+    m->low = m->next = m->committed = offset;
   }
   while (m->next < offset) set_done(m, m->next++, true); /* offsets that hold no message */
   m->next = offset + 1;

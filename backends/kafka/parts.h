@@ -6,13 +6,14 @@
 #include "backends/net/newest.h"
 #include "dispatch/backend.h"
 
+enum { MG_KAFKA_LEAVE_MS = 5000 /* for leaving the group in order */ };
 enum { MG_KAFKA_NOTES_PARTITION = 0, MG_KAFKA_WINDOW = 16384 /* offsets of a partition between the oldest unsettled and the newest fetched */ };
 
 /* Which offsets of a partition are settled. */
 typedef struct mg_kafka_marks {
   int64_t low;                       /* the first that is not; -1: nothing was fetched yet */
   int64_t next;                      /* one past the newest fetched */
-  int64_t committed;                 /* the low that the broker was told last */
+  int64_t committed;                 /* the low that the broker has, as far as is known */
   uint8_t done[MG_KAFKA_WINDOW / 8]; /* bit offset % MG_KAFKA_WINDOW, of low <= offset < next */
 } mg_kafka_marks;
 
@@ -23,6 +24,7 @@ typedef struct mg_kafka_partition { /* of the topic of tasks */
   bool leaving;        /* paused until what is held of it is settled; then another member gets it */
   size_t held;         /* receipts that are out and not settled */
   uint32_t generation; /* rises with each assignment and loss: receipts of an older one are void */
+  int64_t stored;      /* the low that librdkafka was given to commit */
   int64_t fresh;       /* from here on nobody had a message before us */
   mg_kafka_marks marks;
 } mg_kafka_partition;
@@ -30,8 +32,8 @@ typedef struct mg_kafka_partition { /* of the topic of tasks */
 struct mg_lease {
   mg_lease *previous, *next; /* of the backend's list */
   bool result, settled;
-  bool again;   /* tasks alone, as the next ones: somebody may have had it */
-  mg_ms due_ms; /* not given before; a delay begins when a worker reads the message, so that nobody's clock is compared with another's */
+  bool again;          /* tasks alone, as the next ones: somebody may have had it */
+  mg_ms due_ms;        /* not given before; a delay begins when a worker reads the message, so that nobody's clock is compared with another's */
   size_t partition;    /* place in partitions; tasks alone */
   uint32_t generation; /* of it */
   int64_t offset;
@@ -48,14 +50,15 @@ typedef struct mg_kafka {
   int wake_fd, ready[2];
   rd_kafka_t *producer, *group, *reader; /* group: made when tasks are fetched or counted; joined when they are fetched */
   bool joined, paused, closing;
-  bool left;       /* the group, or not yet in it, by its last word */
-  mg_ms steady_ms; /* when it last said that all is well */
-  bool given;      /* the group has given partitions, be it none, since it was joined */
+  bool parting;                             /* joined, and on its way out of the group until it fetches again */
+  mg_ms back_ms, part_by;                   /* since when it is to be out, 0: it is not; when leaving has taken too long */
+  bool left;                                /* the group, or not yet in it, by its last word */
+  bool given;                               /* the group has given partitions, be it none, since it was joined */
   rd_kafka_topic_partition_list_t *leaving; /* the group wants them for others, and waits for us until leave_by; or NULL */
   mg_ms leave_by;
   mg_lease **waiting; /* tasks that came while none were wanted, or are to be delayed; a fetch gives them */
   size_t waiting_count, waiting_cap;
-  mg_ms fetched_ms; /* when tasks were last asked for */
+  mg_ms fetched_ms;   /* when tasks were last asked for */
   mg_ms committed_ms; /* results */
   mg_kafka_partition *partitions;
   size_t partition_count;
@@ -111,8 +114,8 @@ typedef struct mg_kafka_out {
   const char *kind, *run, *task, *from, *why; /* headers; NULL: none */
   uint32_t attempt, given_back;
   mg_ms ttl_ms, delay_ms; /* 0: none */
-  bool tombstone; /* no body at all */
-  bool again;     /* somebody had it */
+  bool tombstone;         /* no body at all */
+  bool again;             /* somebody had it */
   mg_slice body;
   mg_err err; /* out */
 } mg_kafka_out;
@@ -125,7 +128,7 @@ mg_err mg_kafka_publish_results(mg_backend *b, mg_publish *items, size_t count, 
 const char *mg_kafka_header(const rd_kafka_message_t *m, const char *name);
 
 /* group.c */
-/* The callbacks: rebalance, commit, statistics (which commit what is settled). */
+/* The callbacks: rebalance, commit, statistics. */
 void mg_kafka_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner);
 void mg_kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *owner);
 int mg_kafka_told(rd_kafka_t *rk, char *json, size_t len, void *owner);
@@ -135,7 +138,8 @@ mg_kafka_partition *mg_kafka_partition_of(mg_kafka *k, int32_t number); /* NULL 
 void mg_kafka_pause_all(mg_kafka *k, bool on);
 /* A partition whose oldest task is not settled for long gives no more: what is settled behind it must be remembered one by one. */
 void mg_kafka_hold_back(mg_kafka *k, mg_kafka_partition *p, bool on);
-bool mg_kafka_commit_all(mg_kafka *k); /* waits; false: nobody answered */
+void mg_kafka_offer(mg_kafka *k);              /* what is settled, to be committed soon */
+bool mg_kafka_is_committed(const mg_kafka *k); /* all of that */
 /* Waits some seconds for the answer; rd_kafka_commit would wait as long as librdkafka looks for the group's coordinator. */
 rd_kafka_resp_err_t mg_kafka_commit_and_wait(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 
@@ -146,6 +150,7 @@ mg_err mg_kafka_extend(mg_backend *b, mg_settle *items, size_t count, mg_ms unti
 mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_nack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_dead_letter(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
+void mg_kafka_step_back(mg_backend *b);
 /* Polls the group without taking tasks: rebalances are served, and it does not seem dead. */
 void mg_kafka_rest(mg_kafka *k);
 mg_lease *mg_kafka_lease_new(mg_kafka *k, const rd_kafka_message_t *m, bool result);

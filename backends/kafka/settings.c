@@ -59,7 +59,7 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
     return;
   }
   int64_t session = mg_options_int(o, "session_timeout_ms", 45000);
-  set(s, "", "enable.auto.commit", "false");
+  set(s, "", "enable.auto.commit", role == MG_KAFKA_GROUP ? "true" : "false"); /* of what is offered to it alone: see group.c */
   set(s, "", "enable.auto.offset.store", "false");
   set(s, "", "auto.offset.reset", "earliest");
   set(s, "", "fetch.error.backoff.ms", "100");
@@ -67,7 +67,8 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
   if (role == MG_KAFKA_READER) set(s, "", "enable.partition.eof", "true");
   if (role != MG_KAFKA_GROUP) return;
   set(s, "", "partition.assignment.strategy", "cooperative-sticky");
-  set(s, "", "statistics.interval.ms", mg_options_int(o, "partitions", 8) > 100 ? "1000" : "200"); /* what is settled is committed then; they are long */
+  set(s, "", "auto.commit.interval.ms", "100");
+  set(s, "", "statistics.interval.ms", mg_options_int(o, "partitions", 8) > 100 ? "1000" : "200"); /* they are long */
   set_int(s, "session_timeout_ms", "session.timeout.ms", session);
   set_int(s, "session_timeout_ms", "heartbeat.interval.ms", session / 3 < 1000 ? session / 3 : 1000);
   set_int(s, "max_poll_interval_ms", "max.poll.interval.ms", mg_options_int(o, "max_poll_interval_ms", 300000));
@@ -76,8 +77,8 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
 
 mg_err mg_kafka_conf(rd_kafka_conf_t **out, const mg_kafka_settings *settings, mg_kafka_role role, const char *client, const char *group, mg_error *e) {
   static const char prefix[] = "librdkafka.";
-  static const char *const ours[] = {"enable.auto.commit", "enable.auto.offset.store",      "enable.idempotence",
-                                     "group.id",           "partition.assignment.strategy", "statistics.interval.ms"};
+  static const char *const ours[] = {"enable.auto.commit",     "enable.auto.offset.store", "enable.idempotence", "group.id", "partition.assignment.strategy",
+                                     "statistics.interval.ms", "auto.commit.interval.ms"};
   setter s = {.conf = rd_kafka_conf_new(), .e = e};
   const char *key;
   char value[1024];

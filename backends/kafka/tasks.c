@@ -50,7 +50,10 @@ void mg_kafka_lease_free(mg_kafka *k, mg_lease *l) {
 
 /* ---- fetching ---- */
 
+/* Who is on the way out of the group joins again once that is over. */
 static mg_err join(mg_kafka *k, mg_error *e) {
+  k->back_ms = 0;
+  if (k->parting && mg_now_ms() >= k->part_by) k->parting = k->joined = false;
   if (k->joined) return MG_OK;
   if (k->group == NULL) k->group = mg_kafka_handle(k, MG_KAFKA_GROUP, k->settings.group, e);
   if (k->group == NULL) return MG_ARG;
@@ -60,6 +63,7 @@ static mg_err join(mg_kafka *k, mg_error *e) {
   rd_kafka_resp_err_t code = rd_kafka_subscribe(k->group, topics);
   rd_kafka_topic_partition_list_destroy(topics);
   k->joined = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+  k->given = k->left = false;
   return k->joined ? MG_OK : mg_kafka_fault(k, code, "the group cannot be joined", e);
 }
 
@@ -138,14 +142,20 @@ void mg_kafka_drop_waiting(mg_kafka *k) {
   k->waiting_count = kept;
 }
 
-static mg_err give_waiting(mg_kafka *k, size_t max, mg_batch *out, mg_error *e) {
+static bool is_due(const mg_lease *l, const mg_fetch *how, mg_ms now) {
+  bool due = l->due_ms <= now;
+  for (size_t i = 0; !due && i < how->over_count; i++) due = strcmp(l->run, how->over_runs[i]) == 0;
+  return due;
+}
+
+static mg_err give_waiting(mg_kafka *k, const mg_fetch *how, size_t max, mg_batch *out, mg_error *e) {
   mg_ms now = mg_now_ms();
   mg_err err = MG_OK;
   size_t kept = 0, given = 0;
   mg_kafka_drop_waiting(k); /* what belongs to another worker now */
   for (size_t i = 0; i < k->waiting_count; i++) {
     mg_lease *l = k->waiting[i];
-    bool now_due = err == MG_OK && given < max && l->due_ms <= now;
+    bool now_due = err == MG_OK && given < max && is_due(l, how, now);
     if (now_due) err = give(l, out, e);
     if (now_due && err == MG_OK)
       given++;
@@ -160,12 +170,13 @@ mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, m
   mg_kafka *k = mg_kafka_of(b);
   size_t begin = out->count;
   mg_err err = mg_kafka_serve(k, e);
-  if (err == MG_OK && how->max > 0) err = join(k, e);
   if (err != MG_OK || how->max == 0) return err;
-  mg_kafka_pause_all(k, false);
   for (;;) {
     bool got = true;
-    err = give_waiting(k, how->max - (out->count - begin), out, e);
+    err = join(k, e);
+    if (err != MG_OK) return err;
+    mg_kafka_pause_all(k, false);
+    err = give_waiting(k, how, how->max - (out->count - begin), out, e);
     while (err == MG_OK && got && out->count - begin < how->max) err = poll_group(k, out, &got, e);
     k->fetched_ms = mg_now_ms();
     if (err == MG_OK) err = mg_kafka_serve(k, e);
@@ -174,10 +185,21 @@ mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, m
   }
 }
 
+void mg_kafka_step_back(mg_backend *b) {
+  mg_kafka *k = mg_kafka_of(b);
+  mg_ms now = mg_now_ms();
+  if (k->group == NULL || !k->joined || k->parting) return;
+  if (k->back_ms == 0) k->back_ms = now;
+  if (!mg_kafka_is_committed(k) && now - k->back_ms < MG_KAFKA_LEAVE_MS) return; /* a last commit might come too late, see group.c */
+  k->left = false;
+  k->parting = rd_kafka_unsubscribe(k->group) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  k->part_by = mg_now_ms() + 2 * MG_KAFKA_LEAVE_MS;
+}
+
 void mg_kafka_rest(mg_kafka *k) {
   if (k->group == NULL || !k->joined) return;
   mg_kafka_hand_over(k, false);
-  if (!k->paused && mg_now_ms() - k->fetched_ms < IDLE_MS) return; /* for a moment: what is prefetched would be dropped */
+  if (!k->parting && !k->paused && mg_now_ms() - k->fetched_ms < IDLE_MS) return; /* for a moment: what is prefetched would be dropped */
   mg_kafka_pause_all(k, true);
   for (bool got = true; got && poll_group(k, NULL, &got, NULL) == MG_OK;) {
   }
@@ -208,6 +230,7 @@ mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, 
   (void)until;
   mg_err err = mg_kafka_serve(k, e);
   for (size_t i = 0; i < count; i++) items[i].err = err == MG_OK ? settle(k, items[i].lease) : err;
+  mg_kafka_offer(k);
   mg_kafka_hand_over(k, false);
   return err;
 }
@@ -257,6 +280,7 @@ static mg_err move(mg_kafka *k, mg_settle *items, size_t count, bool dead, mg_ms
   }
   err = mg_kafka_produce(k, out, n, until, e);
   for (size_t j = 0; j < n; j++) items[of[j]].err = out[j].err == MG_OK ? settle(k, items[of[j]].lease) : out[j].err;
+  mg_kafka_offer(k);
 out:
   free(out);
   free(of);

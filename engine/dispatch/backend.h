@@ -91,6 +91,8 @@ typedef struct mg_fetch {
   mg_ms until;
   const char *const *skip_runs;
   size_t skip_count;
+  const char *const *over_runs; /* what waits here, not at the broker, for a delay of theirs is given at once: it is to be dropped */
+  size_t over_count;
 } mg_fetch;
 
 typedef struct mg_settle { /* ack, nack, dead_letter, extend */
@@ -211,6 +213,11 @@ typedef struct mg_backend_ops {
   /* Looks at how the broker is set up, for `mguard doctor`: what may lose tasks, refuse them, or let others in. Changes nothing. NULL where there is nothing to
    * look at. What this user may not read is a finding, not an error. */
   mg_err (*examine)(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
+
+  /* A worker that will fetch nothing for a while, since it cannot run what comes: what the broker keeps for it alone (partitions) goes to the others, with what it
+   * holds once that is settled or some seconds have passed. May be called each turn, served by service(); the next fetch takes its share again. NULL where
+   * nothing is kept that is not fetched. */
+  void (*step_back)(mg_backend *b);
 } mg_backend_ops;
 
 struct mg_backend {

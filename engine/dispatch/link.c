@@ -153,6 +153,10 @@ void mg_link_want(mg_link *l, size_t tasks) {
   if ((want == 0) != (before == 0)) mg_link_wake(l);
 }
 
+void mg_link_step_back(mg_link *l, bool on) {
+  if (atomic_exchange(&l->stepping_back, on) != on) mg_link_wake(l);
+}
+
 void mg_link_skip_run(mg_link *l, const char *run, mg_ms for_ms) {
   uv_mutex_lock(&l->lock);
   size_t at = 0, oldest = 0;

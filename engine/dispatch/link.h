@@ -85,6 +85,7 @@ void mg_link_tick(mg_link *l); /* main says that it lives; call at least each se
 
 /* Worker side (loop thread). A token names a held task: it is given in MG_EV_TASK and free after MG_EV_SETTLED. */
 void mg_link_want(mg_link *l, size_t tasks);                                                                 /* how many more may be fetched now */
+void mg_link_step_back(mg_link *l, bool on);                                                                 /* nothing is wanted since nothing could be run: others are to have it all */
 void mg_link_skip_run(mg_link *l, const char *run, mg_ms for_ms);                                            /* do not claim that run for a while */
 mg_err mg_link_finish(mg_link *l, uint64_t token, const char *run, mg_slice result /* encoded mg_result */); /* publish, then ack */
 mg_err mg_link_give_back(mg_link *l, uint64_t token, mg_ms delay_ms, mg_slice result /* empty, or a refusal to publish */, const char *run);

@@ -31,7 +31,8 @@ enum {
   MG_LINK_BACKOFF_MIN_MS = 50,
   MG_LINK_BACKOFF_MAX_MS = 5000,
   MG_LINK_RETRY_MS = 200, /* an entry that the broker refused for now */
-  MG_LINK_SKIPS = 64
+  MG_LINK_SKIPS = 64,
+  MG_LINK_OVER = 32 /* runs that are over and not forgotten */
 };
 
 typedef struct mg_held { /* a lease, named to the loop by a token: generation << 32 | index + 1 */
@@ -65,6 +66,7 @@ struct mg_link {
   _Atomic mg_ms tick_ms;
   atomic_size_t backlog;
   _Atomic uint32_t reconnects;
+  atomic_bool stepping_back;
   atomic_size_t want, undelivered; /* changed under the lock; read freely */
 
   uv_mutex_t lock; /* guards what follows up to the next heading */
@@ -109,6 +111,9 @@ struct mg_link {
   mg_ms fetch_after;   /* not before, where the broker keeps no delay of a task given back */
   mg_skip skipping[MG_LINK_SKIPS];
   const char *skip_names[MG_LINK_SKIPS];
+  char over[MG_LINK_OVER][MG_RUN_MAX + 1]; /* closed or purged: what cannot be read of them is nobody's */
+  const char *over_names[MG_LINK_OVER];
+  size_t over_count, over_next;
   mg_link_stats stats;
   mg_ms next_stats, next_show;
   uint64_t throttled_before; /* as the backend told last, since its open() */

@@ -235,6 +235,26 @@ static bool beat(mg_link *l) {
   return true;
 }
 
+/* A run that was cancelled may be resumed, and what this worker cannot read of it be wanted still. */
+static void remember_over(mg_link *l, const mg_control *c) {
+  if (c->kind != MG_RUN_CLOSED && !(c->kind == MG_RUN_CANCELLED && c->epoch == 0)) return;
+  for (size_t i = 0; i < l->over_count; i++) {
+    if (strcmp(l->over[i], c->subject) == 0) return;
+  }
+  char *at = l->over[l->over_next];
+  (void)snprintf(at, sizeof l->over[0], "%.*s", (int)sizeof l->over[0] - 1, c->subject);
+  l->over_names[l->over_next] = at;
+  l->over_next = (l->over_next + 1) % MG_LINK_OVER;
+  if (l->over_count < MG_LINK_OVER) l->over_count++;
+}
+
+static bool is_over(const mg_link *l, const char *run) {
+  for (size_t i = 0; i < l->over_count; i++) {
+    if (strcmp(l->over[i], run) == 0) return true;
+  }
+  return false;
+}
+
 static bool read_controls(mg_link *l) {
   mg_ms now = mg_now_ms(), every = l->config.beat_every_ms;
   mg_error e = {0};
@@ -251,6 +271,7 @@ static bool read_controls(mg_link *l) {
       (void)mg_link_say(l, MG_EV_BAD_MESSAGE, e.text);
       continue;
     }
+    remember_over(l, &c);
     mg_item *ev = mg_link_say(l, MG_EV_CONTROL, NULL);
     if (ev == NULL) continue;
     ev->body = mg_parcel_body(&l->post, &c, sizeof c);
@@ -270,9 +291,13 @@ static mg_ms give_back_delay(mg_link *l) {
   return earlier(delay, GIVE_BACK_MAX_MS);
 }
 
-/* A newer message or an unknown key may be readable for another worker; anything else is so for nobody. */
+/* A newer message or an unknown key may be readable for another worker, while its run goes on; anything else is so for nobody. */
 static void refuse_task(mg_link *l, uint64_t token, bool for_others, const mg_error *e) {
   char text[600];
+  if (for_others && is_over(l, mg_link_held(l, token)->run)) {
+    put_own(l, MG_JOB_FINISH, token, 0, NULL);
+    return;
+  }
   mg_ms delay = for_others ? give_back_delay(l) : 0;
   (void)snprintf(text, sizeof text, "a task %s: %s", for_others ? "given back" : "put among the dead letters", e->text);
   (void)mg_link_say(l, MG_EV_BAD_MESSAGE, text);
@@ -304,7 +329,7 @@ static bool take_task(mg_link *l, const mg_delivery *d, mg_ms now) {
     for_others = err == MG_UNSUPPORTED;
   }
   if (err != MG_OK) {
-    refuse_task(l, token, for_others, &e);
+    refuse_task(l, token, for_others && h->run[0] != '\0', &e); /* whatever its version, mguard names the run beside the frame */
     return false;
   }
   l->give_backs = 0;
@@ -353,6 +378,7 @@ static void fetch(mg_link *l) {
   if (l->stop_seen && mg_link_backlog(l) == 0) return;
   if (want == 0 || l->stop_seen || now < l->fetch_after || !main_is_alive(l, now) || !mg_link_room(l)) {
     if (now < l->fetch_after) until = earlier(until, l->fetch_after);
+    if (want == 0 && !l->stop_seen && BACKEND(l)->step_back != NULL && atomic_load(&l->stepping_back)) BACKEND(l)->step_back(l->backend);
     (void)mg_link_outcome(l, BACKEND(l)->service(l->backend, until, &e), &e);
     return;
   }
@@ -360,7 +386,9 @@ static void fetch(mg_link *l) {
                   .lease_ms = l->config.lease_ms,
                   .until = until,
                   .skip_runs = l->skip_names,
-                  .skip_count = copy_skips(l, now)};
+                  .skip_count = copy_skips(l, now),
+                  .over_runs = l->over_names,
+                  .over_count = l->over_count};
   mg_batch_clear(&l->batch);
   int64_t from_ns = mg_now_ns();
   mg_err err = mg_link_outcome(l, BACKEND(l)->fetch_tasks(l->backend, &how, &l->batch, &e), &e);

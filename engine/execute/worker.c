@@ -254,6 +254,7 @@ static void on_failing(void *owner, const char *cause) {
   w->failing_ms = w->failing_ms == 0 ? FAILING_FIRST_MS : w->failing_ms * 2;
   if (w->failing_ms > FAILING_MOST_MS) w->failing_ms = FAILING_MOST_MS;
   w->pause_until = mg_now_ms() + w->failing_ms;
+  w->paused_for[0] = '\0';
   mg_log(MG_LOG_WARN, "worker_failing", MG_FIELDS(MG_LT("worker_id", w->name), MG_LI("retry_ms", w->failing_ms)), "worker %s takes no tasks for %.0f s: %s",
          w->name, (double)w->failing_ms / 1000, cause);
   mg_worker_return_all(w, 1);

@@ -96,6 +96,7 @@ struct mg_worker {
   mg_kept_table kept;
   mg_run_memories runs;
   mg_ms pause_until; /* fetches nothing before: executors fail, or what came cannot be run here and the broker keeps no delay */
+  char paused_for[MG_RUN_MAX + 1]; /* the run that could not be run here */
   mg_ms failing_ms;  /* length of the last pause for failing executors; 0: they work */
   double task_ns;    /* moving mean of an executor's time for a task; 0: unknown */
 

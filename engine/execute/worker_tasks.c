@@ -26,11 +26,13 @@ void mg_worker_want(mg_worker *w) {
     if (each > AHEAD_MOST) each = AHEAD_MOST;
   }
   size_t target = executors * each;
-  bool fetching = w->state == MG_WORKER_SERVING && w->ready && !w->cannot_serve && !w->quarantined && mg_now_ms() >= w->pause_until;
+  bool able = w->ready && !w->cannot_serve && !w->quarantined && mg_now_ms() >= w->pause_until;
+  bool fetching = w->state == MG_WORKER_SERVING && able;
   if (w->failing_ms > 0) {
     target = mg_pool_executors_up(w->pool) > 0 ? 1 : 0; /* one to see whether they work again */
   }
   if (w->kept.count > BACKLOG_FACTOR * target + BACKLOG_LEAST) fetching = false;
+  mg_link_step_back(w->link, w->state == MG_WORKER_SERVING && (!able || target == 0));
   mg_link_want(w->link, fetching && target > w->kept.in_pool ? target - w->kept.in_pool : 0);
 }
 
@@ -82,6 +84,7 @@ void mg_worker_run_is_over(mg_worker *w, const char *run, uint32_t epoch) {
     if (strcmp(k->run, run) == 0 && k->epoch <= m->over_until) k->unwanted = true;
   }
   mg_pool_cancel(w->pool, is_unwanted, on_unwanted);
+  if (strcmp(w->paused_for, run) == 0) w->pause_until = 0; /* what it left is there to be dropped */
   w->beat_changed = true;
 }
 
@@ -136,7 +139,9 @@ static void refuse(mg_worker *w, mg_kept *k, mg_result *r) {
   /* A worker that can run it need not wait. Where this one cannot leave the run alone by itself it stops fetching: it would take the next task of the
    * run, and so keep all of them from those who can. */
   send_result(w, k, r, false, skips ? 0 : delay < FAILING_GIVE_BACK_MS ? delay : FAILING_GIVE_BACK_MS);
-  if (!skips) w->pause_until = mg_now_ms() + delay;
+  if (skips) return;
+  w->pause_until = mg_now_ms() + delay;
+  memcpy(w->paused_for, k->run, sizeof k->run);
 }
 
 static void refuse_files(mg_worker *w, mg_kept *k, const mg_task *t) {

@@ -51,6 +51,7 @@ class Broker:
     restarts = (False, True)  # of one run: by SIGKILL or politely
     chooses = True  # among runs; a first-in-first-out queue serves who came first
     kill_every_s = 1  # in the test that kills workers again and again
+    held_up_s = 4  # the longest that a worker which refuses tasks may hold up a run
     busy_share = 0.75  # of workers told to stop at random moments, that are to be in mid-task
     redelivers = False  # hands out by itself what a vanished worker held
     connectionless = False  # a connection that is cut costs a call and nothing else

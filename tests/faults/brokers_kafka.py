@@ -222,6 +222,7 @@ class Kafka(Broker):
     redelivers = True  # what a member of the group held, once its session has ended
     connectionless = True  # librdkafka connects again by itself
     hold_limit_s = 2
+    held_up_s = 20  # partitions change hands each time that it tries again
     kill_every_s = 3  # each costs a session's time, in which nobody has the partitions: faster, and a group of three would never settle
     # The others are for the full form: sessions take their time to end.
     short = "plain|SIGKILL of a random|SIGKILL of the coordinator|spawn_local|several runs|every connection reset|the queue is deleted|restarts"
