@@ -1,4 +1,5 @@
 #include "tests/backend_contract_env.h"
+#include "tests/wall_clock.h"
 
 #include "base/hash.h"
 #include <stdio.h>
@@ -251,6 +252,7 @@ static int tear_down(void **state) {
     if (v->open[i] != NULL) v->ops->close(v->open[i]);
   }
   if (v->c->end != NULL) v->c->end(v->c->owner, v->queue);
+  mg_test_wall_ahead(0);
   (void)close(v->wake_fd);
   free(v);
   return 0;

@@ -1,5 +1,6 @@
 /* Results, beats and control messages. */
 #include "tests/backend_contract_env.h"
+#include "tests/wall_clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -211,6 +212,31 @@ static void controls_reach_every_worker(mg_env *v) {
   expect_note(v, other, v->ops->read_controls, "", "a2");
 }
 
+/* The coordinator that resumes a run has a wall clock of its own, which may be behind that of the one before. */
+static void a_successor_is_heard(mg_env *v) {
+  mg_test_wall_ahead(3600);
+  control(v, v->run, "a1", 60000);
+  expect_note(v, v->worker, v->ops->read_controls, "", "a1");
+  mg_env_close(v, v->coordinator);
+  mg_test_wall_ahead(0);
+  v->coordinator = mg_env_open(v, "coordinator", v->run, -1);
+  control(v, v->run, "a2", 60000);
+  expect_note(v, v->worker, v->ops->read_controls, "", "a2");
+  expect_replaced(v, v->worker, v->ops->read_controls, "a1");
+}
+
+/* A worker that comes back under the name of one that was lost, on a machine whose wall clock is behind. */
+static void a_worker_of_the_same_name_is_heard(mg_env *v) {
+  mg_test_wall_ahead(3600);
+  beat(v, v->worker, "1", 60000);
+  expect_note(v, v->coordinator, v->ops->read_beats, v->worker_name, "1");
+  mg_env_close(v, v->worker);
+  mg_test_wall_ahead(0);
+  v->worker = mg_env_open(v, v->worker_name, NULL, -1);
+  beat(v, v->worker, "2", 60000);
+  expect_note(v, v->coordinator, v->ops->read_beats, v->worker_name, "2");
+}
+
 static void controls_expire(mg_env *v) {
   control(v, v->run, "c", v->c->lease_ms);
   control(v, v->other_run, "d", 60000);
@@ -231,6 +257,8 @@ const mg_contract_case mg_contract_results[] = {
     CASE(beats_expire),
     CASE(every_coordinator_reads_beats),
     CASE(controls_reach_every_worker),
+    CASE(a_successor_is_heard),
+    CASE(a_worker_of_the_same_name_is_heard),
     CASE(controls_expire),
     {0},
 };

@@ -9,7 +9,7 @@
 enum { WIDTH = 8, ATTEMPT_MS = 5000, BACK_OFF_MIN_MS = 50, BACK_OFF_MAX_MS = 5000, AWAY_MS = 5000, SKEW_MS = 60000, REFRESHES = 3 };
 
 mg_err mg_sqs_client_init(mg_sqs_client *c, mg_sqs_settings *settings, mg_error *e) {
-  *c = (mg_sqs_client){.settings = settings};
+  *c = (mg_sqs_client){.settings = settings, .offset_ms = mg_wall_ms() - mg_now_ms()};
   c->http = mg_sqs_http_new();
   if (c->http == NULL) return mg_fail(e, MG_NOMEM, "no memory for connections to SQS");
   return mg_sqs_credentials_new(&c->credentials, settings, e);
@@ -21,7 +21,7 @@ void mg_sqs_client_fini(mg_sqs_client *c) {
   *c = (mg_sqs_client){0};
 }
 
-int64_t mg_sqs_server_ms(const mg_sqs_client *c) { return mg_wall_ms() + c->offset_ms; }
+int64_t mg_sqs_server_ms(const mg_sqs_client *c) { return mg_now_ms() + c->offset_ms; }
 
 mg_ms mg_sqs_back_off(unsigned failures) {
   mg_ms ms = BACK_OFF_MIN_MS << (failures < 7 ? failures : 7);
@@ -140,7 +140,7 @@ mg_err mg_sqs_judge(mg_sqs_client *c, const mg_sqs_exchange *x, const char *acti
   if (code == NULL) code = own_code;
   code[0] = '\0';
   *reply = NULL;
-  if (x->server_ms != 0) c->offset_ms = x->server_ms + 500 - mg_wall_ms();
+  if (x->server_ms != 0) c->offset_ms = x->server_ms + 500 - mg_now_ms();
   if (x->status == 0) {
     return mg_fail(e, MG_AGAIN, "%s: %s does not answer: %s", action, c->settings->endpoint, x->fault);
   }

@@ -12,7 +12,7 @@ typedef struct mg_sqs_client {
   mg_sqs_credentials *credentials;
   mg_sqs_settings *settings; /* borrowed */
   int64_t skew_ms;           /* what is added to our wall clock when we sign */
-  int64_t offset_ms;         /* the service's clock less ours, by the last Date */
+  int64_t offset_ms;         /* the service's clock less our monotonic one, by the last Date; by our wall clock before */
   mg_ms good_ms;             /* the last answer that was no failure; 0: none yet */
   mg_ms slow_until;          /* throttled: nothing is sent before */
   unsigned slow;             /* how often in a row */

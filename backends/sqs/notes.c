@@ -5,6 +5,7 @@
  * everybody sees them; what has ended, or was replaced by a newer message, is deleted by whoever sees it. */
 #include "backends/sqs/parts.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,9 @@ enum {
   LOOK_COORDINATOR_MS = 20000,
   LOOK_TIMEOUT_MS = 5000,
   BEAT_FIND_MS = 1000,
-  TRASH_EVERY_MS = 1000
+  TRASH_EVERY_MS = 1000,
+  INSTANCE_BITS = 20,
+  INSTANCE_MASK = (1 << INSTANCE_BITS) - 1
 };
 
 /* --- the newest of each --- */
@@ -40,11 +43,34 @@ void mg_sqs_notes_fini(mg_sqs_notes *n) {
   *n = (mg_sqs_notes){0};
 }
 
+/* A serial grows with each message of its instance, whose number is its low bits. */
+static int64_t next_serial(mg_sqs *s) {
+  int64_t wall = mg_wall_ms();
+  s->serial = wall > s->serial ? wall : s->serial + 1;
+  return s->serial << INSTANCE_BITS | s->instance;
+}
+
+int64_t mg_sqs_instance(void) { return (int64_t)(mg_random64() & INSTANCE_MASK); }
+
+/* Of one instance the serial says which came first, however long one was under way; of two the service's clock, since theirs may differ. */
+static bool is_newer(int64_t serial, int64_t sent_ms, const mg_sqs_note *than) {
+  bool one = ((serial ^ than->serial) & INSTANCE_MASK) == 0;
+  if (one || sent_ms == 0 || than->sent_ms == 0 || sent_ms == than->sent_ms) return serial > than->serial;
+  return sent_ms > than->sent_ms;
+}
+
+static mg_sqs_note *find_note(const mg_sqs_notes *n, char kind, const char *subject) {
+  for (size_t i = 0; i < n->count; i++) {
+    if (n->items[i].kind == kind && strcmp(n->items[i].subject, subject) == 0) return &n->items[i];
+  }
+  return NULL;
+}
+
 /* 1: it is the newest now · 0: it was known · -1: a newer one was. */
-static int put_note(mg_sqs_notes *n, char kind, const char *subject, int64_t serial, mg_slice body, mg_ms expires) {
-  size_t i = 0;
-  while (i < n->count && (n->items[i].kind != kind || strcmp(n->items[i].subject, subject) != 0)) i++;
-  if (i < n->count && n->items[i].serial >= serial) return n->items[i].serial == serial ? 0 : -1;
+static int put_note(mg_sqs_notes *n, char kind, const char *subject, int64_t serial, int64_t sent_ms, mg_slice body, mg_ms expires) {
+  mg_sqs_note *known = find_note(n, kind, subject);
+  if (known != NULL && !is_newer(serial, sent_ms, known)) return known->serial == serial ? 0 : -1;
+  size_t i = known == NULL ? n->count : (size_t)(known - n->items);
   uint8_t *copy = malloc(body.len + 1);
   char *name = i == n->count ? strdup(subject) : NULL;
   if (copy == NULL || (i == n->count && name == NULL)) goto no_memory;
@@ -63,6 +89,7 @@ static int put_note(mg_sqs_notes *n, char kind, const char *subject, int64_t ser
   n->items[i].body = copy;
   n->items[i].len = body.len;
   n->items[i].serial = serial;
+  n->items[i].sent_ms = sent_ms;
   n->items[i].expires = expires;
   return 1;
 no_memory: /* lost like one that the network lost: the next one comes */
@@ -79,7 +106,7 @@ static mg_ms end_of(const mg_sqs *s, const mg_sqs_envelope *v, int64_t sent_ms) 
 
 void mg_sqs_take_beat(mg_sqs *s, const mg_sqs_envelope *v, mg_slice body, int64_t sent_ms) {
   mg_ms expires = end_of(s, v, sent_ms);
-  if (expires > mg_now_ms()) (void)put_note(&s->notes, 'b', v->from, v->serial, body, expires);
+  if (expires > mg_now_ms()) (void)put_note(&s->notes, 'b', v->from, v->serial, sent_ms, body, expires);
 }
 
 /* --- peers --- */
@@ -108,17 +135,11 @@ void mg_sqs_peer_seen(mg_sqs *s, const char *run, mg_ms for_ms, bool announced) 
   if (announced || (!p->announced && now + for_ms > p->expires)) p->expires = now + for_ms;
 }
 
-static int64_t serial_of(const mg_sqs_notes *n, char kind, const char *subject) {
-  for (size_t i = 0; i < n->count; i++) {
-    if (n->items[i].kind == kind && strcmp(n->items[i].subject, subject) == 0) return n->items[i].serial;
-  }
-  return 0;
-}
-
 /* The word that it is over is taken off the board by whoever reads it first; the control about the run stays there for all. */
 bool mg_sqs_peer_announced(const mg_sqs *s, const char *run) {
   mg_ms now = mg_now_ms();
-  if (serial_of(&s->notes, 'c', run) > serial_of(&s->notes, 'l', run)) return false;
+  const mg_sqs_note *control = find_note(&s->notes, 'c', run), *live = find_note(&s->notes, 'l', run);
+  if (control != NULL && (live == NULL || is_newer(control->serial, control->sent_ms, live))) return false;
   for (size_t i = 0; i < s->peer_count; i++) {
     if (strcmp(s->peers[i].run, run) == 0) return s->peers[i].announced && s->peers[i].expires > now;
   }
@@ -134,15 +155,16 @@ static void take_from_board(mg_sqs *s, json_t *message) {
   const char *sent = json_string_value(json_object_get(json_object_get(message, "Attributes"), "SentTimestamp"));
   if (text == NULL || receipt == NULL) return;
   bool ours = mg_sqs_envelope_read(&v, (mg_slice){(const uint8_t *)text, json_string_length(body)}, &s->scratch);
-  mg_ms now = mg_now_ms(), expires = end_of(s, &v, sent == NULL ? 0 : strtoll(sent, NULL, 10));
+  int64_t sent_ms = sent == NULL ? 0 : strtoll(sent, NULL, 10);
+  mg_ms now = mg_now_ms(), expires = end_of(s, &v, sent_ms);
   if (!ours || (v.kind != 'c' && v.kind != 'l') || expires <= now) {
     mg_sqs_discard(s, s->board, receipt);
-    if (!ours || v.kind != 'l' || put_note(&s->notes, 'l', v.run, v.serial, (mg_slice){0}, now + LIVE_MS) != 1) return;
+    if (!ours || v.kind != 'l' || put_note(&s->notes, 'l', v.run, v.serial, sent_ms, (mg_slice){0}, now + LIVE_MS) != 1) return;
     mg_sqs_peer_seen(s, v.run, 0, true); /* a run that said its end */
     return;
   }
   const char *subject = v.kind == 'l' ? v.run : v.task;
-  int news = put_note(&s->notes, v.kind, subject, v.serial, mg_buf_slice(&s->scratch), v.kind == 'l' ? now + 2 * LIVE_MS : expires);
+  int news = put_note(&s->notes, v.kind, subject, v.serial, sent_ms, mg_buf_slice(&s->scratch), v.kind == 'l' ? now + 2 * LIVE_MS : expires);
   if (news < 0)
     mg_sqs_discard(s, s->board, receipt);
   else if (v.kind == 'l' && news > 0)
@@ -204,8 +226,7 @@ static void look(mg_sqs *s, mg_ms until) {
 static mg_err post(mg_sqs *s, mg_sqs_envelope *v, mg_slice body, mg_ms until, mg_error *e) {
   mg_sqs_out out;
   char url[MG_SQS_URL_BYTES];
-  int64_t wall = mg_wall_ms();
-  v->serial = s->serial = wall > s->serial ? wall : s->serial + 1;
+  v->serial = next_serial(s);
   for (int i = 0; i < 2; i++) {
     mg_buf_clear(&s->texts);
     mg_err err = mg_sqs_pack(s, &out, s->board, false, v, body, until, e);
@@ -260,13 +281,12 @@ static mg_err send_beat(mg_sqs *s, bool to_new_ones, mg_ms until, mg_error *e) {
   size_t n = 0;
   mg_ms now = mg_now_ms();
   mg_err err = MG_OK;
-  int64_t wall = mg_wall_ms();
-  s->serial = wall > s->serial ? wall : s->serial + 1;
+  int64_t serial = next_serial(s);
   mg_buf_clear(&s->texts);
   for (size_t i = 0; i < s->peer_count && err == MG_OK; i++) {
     mg_sqs_peer *p = &s->peers[i];
     if (p->expires <= now || (to_new_ones && p->greeted)) continue;
-    mg_sqs_envelope v = {.kind = 'b', .serial = s->serial, .ttl_ms = s->beat_expires - now};
+    mg_sqs_envelope v = {.kind = 'b', .serial = serial, .ttl_ms = s->beat_expires - now};
     (void)snprintf(v.run, sizeof v.run, "%s", p->run);
     (void)snprintf(v.from, sizeof v.from, "%.250s", s->identity);
     mg_sqs_results_queue(s, p->run, queues[n]);

@@ -51,7 +51,7 @@ typedef struct mg_sqs_note { /* the newest of a sender or about a subject */
   char kind, *subject;
   uint8_t *body;
   size_t len;
-  int64_t serial;
+  int64_t serial, sent_ms; /* sent: by the service's clock, 0 where it does not say */
   mg_ms expires;
 } mg_sqs_note;
 
@@ -108,7 +108,7 @@ typedef struct mg_sqs {
   bool board_said; /* that there is none was said */
   mg_buf beat;     /* the last, for coordinators that come */
   mg_ms beat_ttl_ms, beat_expires;
-  int64_t serial;
+  int64_t serial, instance; /* of this object: tells it from others of the same name, as a coordinator from the one that it resumes */
   mg_buf texts, scratch;
   uint64_t sent[MG_SQS_SENT]; /* tasks that went out to a FIFO queue, a ring: the same one again is another send */
   size_t sent_at;
@@ -165,6 +165,7 @@ mg_err mg_sqs_dead_letter(mg_backend *b, mg_settle *items, size_t count, mg_ms u
 
 /* notes.c: beats, controls, who is there. */
 void mg_sqs_notes_fini(mg_sqs_notes *n);
+int64_t mg_sqs_instance(void); /* a number for this object */
 void mg_sqs_take_beat(mg_sqs *s, const mg_sqs_envelope *v, mg_slice body, int64_t sent_ms);
 void mg_sqs_peer_seen(mg_sqs *s, const char *run, mg_ms for_ms, bool announced);
 bool mg_sqs_peer_announced(const mg_sqs *s, const char *run);

@@ -65,6 +65,7 @@ static mg_err sqs_open(mg_backend **out, const mg_backend_config *config, mg_ms 
   if (s == NULL) return mg_fail(e, MG_NOMEM, "no memory for the sqs backend");
   s->backend.ops = &mg_sqs_backend;
   s->wake_fd = config->wake_fd;
+  s->instance = mg_sqs_instance();
   s->identity = strdup(config->identity == NULL ? "" : config->identity);
   s->run = config->run == NULL ? NULL : strdup(config->run);
   if (s->identity == NULL || (config->run != NULL && s->run == NULL)) {
