@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include <curl/curl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -153,6 +154,7 @@ static void size_of(mg_top_screen *s) {
 static void put(const char *data, size_t len) {
   while (len > 0) {
     ssize_t n = write(STDOUT_FILENO, data, len);
+    if (n < 0 && errno == EINTR) continue; /* a terminal that changes its size does not cut the picture short */
     if (n <= 0) return;
     data += n;
     len -= (size_t)n;

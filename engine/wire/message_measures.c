@@ -91,6 +91,11 @@ static void pack_column(msgpack_packer *p, const mg_column *c) {
   }
 }
 
+/* Numbers of a row, one after the other. */
+static void pack_counts(msgpack_packer *p, const uint64_t *counts, size_t n) {
+  for (size_t i = 0; i < n; i++) msgpack_pack_uint64(p, counts[i]);
+}
+
 void mg_wire_measures(msgpack_packer *p, const mg_measures *m) {
   msgpack_pack_array(p, MEASURES_FIELDS);
   msgpack_pack_int(p, MEASURES_VERSION);
@@ -98,23 +103,17 @@ void mg_wire_measures(msgpack_packer *p, const mg_measures *m) {
   for (int i = 0; i < m->count; i++) pack_column(p, &m->columns[i]);
   msgpack_pack_array(p, (size_t)m->group_count);
   for (int i = 0; i < m->group_count; i++) {
-    const mg_group *g = &m->groups[i];
+    const mg_pairs *n = &m->groups[i].pairs;
     msgpack_pack_array(p, 5);
-    mg_wire_text(p, g->name);
-    msgpack_pack_uint64(p, g->pairs.both);
-    msgpack_pack_uint64(p, g->pairs.base_only);
-    msgpack_pack_uint64(p, g->pairs.cand_only);
-    msgpack_pack_uint64(p, g->pairs.neither);
+    mg_wire_text(p, m->groups[i].name);
+    pack_counts(p, (const uint64_t[]){n->both, n->base_only, n->cand_only, n->neither}, 4);
   }
   msgpack_pack_uint64(p, m->ungrouped);
   msgpack_pack_array(p, m->cluster_count);
   for (size_t i = 0; i < m->cluster_count; i++) {
-    const mg_cluster_count *c = &m->clusters[i];
+    const mg_cluster *n = &m->clusters[i].counts;
     msgpack_pack_array(p, 4);
-    msgpack_pack_uint64(p, c->key);
-    msgpack_pack_uint64(p, c->counts.base_only);
-    msgpack_pack_uint64(p, c->counts.cand_only);
-    msgpack_pack_uint64(p, c->counts.n);
+    pack_counts(p, (const uint64_t[]){m->clusters[i].key, n->base_only, n->cand_only, n->n}, 4);
   }
   mg_wire_bool(p, m->too_many_clusters);
 }
