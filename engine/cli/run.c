@@ -263,6 +263,8 @@ static mg_err start_here(evaluation *v, mg_error *e) {
                              .overrides = v->overrides,
                              .executors = executors(v->plan),
                              .show_output = mg_args_get(&v->args, &command, "show-output") != NULL,
+                             .default_timeout_ms = v->plan->default_timeout_ms,
+                             .default_memory_mb = v->plan->default_memory_mb,
                              .poll_interval_ms = 1000,
                              .drain_timeout_ms = 0,
                              .trace = mg_telling_trace(v->telling),

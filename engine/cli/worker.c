@@ -154,8 +154,9 @@ int mg_cli_worker(int argc, char **argv) {
   }
   if (err == MG_OK && (backend = mg_backend_find(name, &why)) == NULL) err = mg_fail(&e, MG_UNSUPPORTED, "backend %s: %s", name, why);
   if (err == MG_OK) {
-    uint32_t limit_ms = timeout > 0 && !plan->timeout_given ? (uint32_t)(timeout * 1000) : plan->case_timeout_ms;
-    err = mg_backend_check_hold(plan->queue, limit_ms, 2, (int)executors, &e);
+    if (timeout > 0) plan->default_timeout_ms = (uint32_t)(timeout * 1000);
+    if (memory > 0) plan->default_memory_mb = (uint32_t)memory;
+    err = mg_backend_check_hold(plan->queue, plan->timeout_given ? plan->case_timeout_ms : plan->default_timeout_ms, 2, (int)executors, &e);
   }
   server s = {.code = 0};
   if (err == MG_OK) {
@@ -170,8 +171,8 @@ int mg_cli_worker(int argc, char **argv) {
                                .overrides = mg_buf_slice(&overrides),
                                .executors = (int)executors,
                                .show_output = mg_args_get(&a, &command, "show-output") != NULL,
-                               .default_timeout_ms = (uint32_t)(timeout * 1000),
-                               .default_memory_mb = (uint32_t)memory,
+                               .default_timeout_ms = plan->default_timeout_ms,
+                               .default_memory_mb = plan->default_memory_mb,
                                .poll_interval_ms = (mg_ms)(poll * 1000),
                                .drain_timeout_ms = (mg_ms)(drain * 1000),
                                .retry_for_ms = MG_NEVER,

@@ -20,7 +20,7 @@ typedef struct mg_worker_config {
   mg_slice overrides;
   int executors;
   bool show_output;
-  uint32_t default_timeout_ms, default_memory_mb; /* for tasks of plans that set none; 0: 2000 and 512 */
+  uint32_t default_timeout_ms, default_memory_mb; /* for tasks of plans that set none */
   mg_ms poll_interval_ms; /* longest wait of one fetch */
   mg_ms drain_timeout_ms;
   struct mg_trace *trace; /* where spans of traced tasks go; NULL: nowhere; borrowed while the worker lives */

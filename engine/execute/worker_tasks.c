@@ -13,8 +13,6 @@
 #define BACKLOG_FACTOR 4 /* of unsettled tasks to wanted ones: beyond it the broker is too slow for more */
 #define BACKLOG_LEAST 64
 #define FAILING_GIVE_BACK_MS 1000
-#define DEFAULT_TIMEOUT_MS 2000 /* as in lua/mguard/plan.lua */
-#define DEFAULT_MEMORY_MB 512
 
 void mg_worker_want(mg_worker *w) {
   if (w->state == MG_WORKER_LEAVING) return;
@@ -158,8 +156,8 @@ static void refuse_files(mg_worker *w, mg_kept *k, const mg_task *t) {
 /* The task with this worker's limits where its plan set none. */
 static mg_slice with_limits(mg_worker *w, mg_task *t, mg_slice bytes) {
   if (t->case_timeout_ms != 0 && t->memory_mb != 0) return bytes;
-  if (t->case_timeout_ms == 0) t->case_timeout_ms = w->config.default_timeout_ms > 0 ? w->config.default_timeout_ms : DEFAULT_TIMEOUT_MS;
-  if (t->memory_mb == 0) t->memory_mb = w->config.default_memory_mb > 0 ? w->config.default_memory_mb : DEFAULT_MEMORY_MB;
+  if (t->case_timeout_ms == 0) t->case_timeout_ms = w->config.default_timeout_ms;
+  if (t->memory_mb == 0) t->memory_mb = w->config.default_memory_mb;
   mg_buf_clear(&w->task_bytes);
   mg_task_encode(&w->task_bytes, t);
   return w->task_bytes.failed ? bytes : mg_buf_slice(&w->task_bytes);

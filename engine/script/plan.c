@@ -186,6 +186,11 @@ static int read_spec(lua_State *L) {
   p->dir = text(L, "dir");
   p->name = text(L, "name");
   read_queue(L, p->queue);
+  if (lua_getfield(L, -1, "default_limits") == LUA_TTABLE) {
+    p->default_timeout_ms = (uint32_t)integer(L, "case_timeout_ms", 0);
+    p->default_memory_mb = (uint32_t)integer(L, "memory_mb", 0);
+  }
+  lua_pop(L, 1);
   if (!p->is_plan) return 0;
   p->baseline = text(L, "baseline");
   p->candidate = text(L, "candidate");
@@ -202,8 +207,8 @@ static int read_spec(lua_State *L) {
   p->fail_fast = truth(L, "fail_fast");
   p->workers = (int)integer(L, "workers", 0);
   if (lua_getfield(L, -1, "limits") == LUA_TTABLE) {
-    p->case_timeout_ms = (uint32_t)integer(L, "case_timeout_ms", 2000);
-    p->memory_mb = (uint32_t)integer(L, "memory_mb", 512);
+    p->case_timeout_ms = (uint32_t)integer(L, "case_timeout_ms", p->default_timeout_ms);
+    p->memory_mb = (uint32_t)integer(L, "memory_mb", p->default_memory_mb);
     p->timeout_given = truth(L, "timeout_given");
     p->memory_given = truth(L, "memory_given");
   }

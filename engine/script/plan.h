@@ -32,6 +32,7 @@ typedef struct mg_plan {
   int64_t seed;
   mg_clause clauses[MG_MAX_CLAUSES + 1];
   int clause_count; /* with completes */
+  uint32_t default_timeout_ms, default_memory_mb; /* for tasks of plans that set none; of checks too */
   uint32_t case_timeout_ms, memory_mb, violation_cap;
   bool timeout_given, memory_given; /* false: nobody set it, and a worker's own default counts */
   int workers; /* executors on this machine; 0: one a core */

@@ -204,6 +204,8 @@ function script.normalise(value, name, overrides)
     teardown = c.teardown,
     size = c.size,
     files = table.move(c.files, 1, #c.files, 1, {}),
+    -- what a worker takes for tasks of plans that set no limits, unless it was given others
+    default_limits = { case_timeout_ms = plan.TIMEOUT.default, memory_mb = plan.MEMORY.default },
   }
   if not is_plan then
     spec.queue = config.resolve(nil, at, over.backend, over.queue_config)
