@@ -3,6 +3,7 @@
 #include "backends/kafka/kafka.h"
 #include "tests/backend_contract.h"
 #include "tests/brokers/kafka.h"
+#include "tests/brokers/ways.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +14,13 @@ typedef struct way {
   bool secure;
   int partitions;
   const mg_test_kafka *server;
-  mg_options *options[64]; /* of the case that runs */
-  size_t option_count;
+  mg_test_option_list options; /* of the case that runs */
 } way;
 
 static void fill(void *owner, const char *queue, mg_backend_config *config) {
   way *w = owner;
   char topic[128];
-  mg_options *o = mg_options_new();
-  if (o == NULL || w->option_count == sizeof w->options / sizeof *w->options) abort();
+  mg_options *o = mg_test_options_new(&w->options);
   mg_test_kafka_options(w->server, w->secure, o);
   (void)mg_options_set_text(o, "topic", queue);
   (void)snprintf(topic, sizeof topic, "%s_results", queue);
@@ -31,14 +30,13 @@ static void fill(void *owner, const char *queue, mg_backend_config *config) {
   (void)snprintf(topic, sizeof topic, "%s_workers", queue);
   (void)mg_options_set_text(o, "consumer_group", topic);
   (void)mg_options_set_int(o, "partitions", w->partitions);
-  w->options[w->option_count++] = o;
   config->options = o;
 }
 
 static void end(void *owner, const char *queue) {
   way *w = owner;
   (void)queue;
-  while (w->option_count > 0) mg_options_free(w->options[--w->option_count]);
+  mg_test_options_end(&w->options);
 }
 
 static int run(way *w, int argc, char **argv) {
@@ -64,25 +62,17 @@ static way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 220 };
 
-static int run_beside(int i, void *owner) {
-  char *argv[] = {owner, NULL};
-  return run(&ways[i], 1, argv);
-}
+static int run_way(int i, int argc, char **argv) { return run(&ways[i], argc, argv); }
 
 int main(int argc, char **argv) {
   const char *names[WAYS];
   mg_test_kafka server;
-  int failed = 0, alone = -1;
   if (!mg_test_kafka_start(&server, true, NULL)) return 99;
   for (int i = 0; i < WAYS; i++) {
     names[i] = ways[i].name;
     ways[i].server = &server;
-    if (argc > 1 && strcmp(names[i], argv[1]) == 0) alone = i;
   }
-  if (alone >= 0)
-    failed = run(&ways[alone], argc - 1, argv + 1);
-  else
-    failed = mg_test_beside("kafka", names, WAYS, run_beside, argv[0], LIMIT_S);
+  int failed = mg_test_ways_run(&(mg_test_ways){.title = "kafka", .names = names, .count = WAYS, .run = run_way, .limit_s = LIMIT_S}, argc, argv);
   mg_test_kafka_kill(&server);
   return failed;
 }

@@ -4,6 +4,7 @@
 #include "backends/redis/redis.h"
 #include "tests/backend_contract.h"
 #include "tests/brokers/brokers.h"
+#include "tests/brokers/ways.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,7 @@ typedef struct way {
   mg_test_redis server;
   mg_test_cluster cluster;
   mg_test_sentinel sentinel;
-  mg_options *options[64]; /* of the case that runs */
-  size_t option_count;
+  mg_test_option_list options; /* of the case that runs */
 } way;
 
 static bool start_plain(way *w) { return mg_test_redis_start(&w->server, NULL); }
@@ -61,11 +61,9 @@ static void set_sentinel(const way *w, mg_options *o) {
 
 static void fill(void *owner, const char *queue, mg_backend_config *config) {
   way *w = owner;
-  mg_options *o = mg_options_new();
-  if (o == NULL || w->option_count == sizeof w->options / sizeof *w->options) abort();
+  mg_options *o = mg_test_options_new(&w->options);
   w->set(w, o);
   (void)mg_options_set_text(o, "queue_name", queue);
-  w->options[w->option_count++] = o;
   config->options = o;
 }
 
@@ -84,7 +82,7 @@ static bool reset(void *owner) {
 static void end(void *owner, const char *queue) {
   way *w = owner;
   (void)queue;
-  while (w->option_count > 0) mg_options_free(w->options[--w->option_count]);
+  mg_test_options_end(&w->options);
 }
 
 static int run(way *w, int argc, char **argv) {
@@ -120,16 +118,10 @@ static way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 240 };
 
-static int run_beside(int i, void *owner) {
-  char *argv[] = {owner, NULL};
-  return run(&ways[i], 1, argv);
-}
+static int run_way(int i, int argc, char **argv) { return run(&ways[i], argc, argv); }
 
 int main(int argc, char **argv) {
   const char *names[WAYS];
-  for (int i = 0; i < WAYS; i++) {
-    names[i] = ways[i].name;
-    if (argc > 1 && strcmp(names[i], argv[1]) == 0) return run(&ways[i], argc - 1, argv + 1);
-  }
-  return mg_test_beside("redis over", names, WAYS, run_beside, argv[0], LIMIT_S);
+  for (int i = 0; i < WAYS; i++) names[i] = ways[i].name;
+  return mg_test_ways_run(&(mg_test_ways){.title = "redis over", .names = names, .count = WAYS, .run = run_way, .limit_s = LIMIT_S}, argc, argv);
 }

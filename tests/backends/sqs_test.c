@@ -3,6 +3,7 @@
 #include "backends/sqs/sqs.h"
 #include "tests/backend_contract.h"
 #include "tests/brokers/sqs.h"
+#include "tests/brokers/ways.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,29 +16,26 @@ typedef struct way {
   int long_poll_s;
   const char *only; /* cases; NULL: all */
   mg_test_sqs server;
-  mg_options *options[64]; /* of the case that runs */
-  size_t option_count;
+  mg_test_option_list options; /* of the case that runs */
   char queue[64], url[256];
 } way;
 
 static void fill(void *owner, const char *queue, mg_backend_config *config) {
   way *w = owner;
   char name[80];
-  mg_options *o = mg_options_new();
-  if (o == NULL || w->option_count == sizeof w->options / sizeof *w->options) abort();
+  mg_options *o = mg_test_options_new(&w->options);
   (void)snprintf(name, sizeof name, "%s%s", queue, w->fifo ? ".fifo" : "");
   if (strcmp(w->queue, queue) != 0 && !mg_test_sqs_queue(&w->server, name, w->fifo ? "{\"FifoQueue\":\"true\"}" : NULL, w->url, sizeof w->url)) abort();
   (void)snprintf(w->queue, sizeof w->queue, "%s", queue);
   mg_test_sqs_options(&w->server, w->url, o);
   (void)mg_options_set_int(o, "long_polling_seconds", w->long_poll_s);
-  w->options[w->option_count++] = o;
   config->options = o;
 }
 
 static void end(void *owner, const char *queue) {
   way *w = owner;
   (void)queue;
-  while (w->option_count > 0) mg_options_free(w->options[--w->option_count]);
+  mg_test_options_end(&w->options);
 }
 
 static int run(way *w, int argc, char **argv) {
@@ -70,18 +68,13 @@ static way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof ways[0], LIMIT_S = 240 };
 
-static int run_beside(int i, void *owner) {
-  char *argv[] = {owner, (char *)(uintptr_t)ways[i].only, NULL};
-  return run(&ways[i], ways[i].only != NULL ? 2 : 1, argv);
-}
+static int run_way(int i, int argc, char **argv) { return run(&ways[i], argc, argv); }
 
 int main(int argc, char **argv) {
-  const char *names[WAYS];
-  int alone = -1;
+  const char *names[WAYS], *only[WAYS];
   for (int i = 0; i < WAYS; i++) {
     names[i] = ways[i].name;
-    if (argc > 1 && strcmp(names[i], argv[1]) == 0) alone = i;
+    only[i] = ways[i].only;
   }
-  if (alone >= 0) return run(&ways[alone], argc - 1, argv + 1);
-  return mg_test_beside("sqs", names, WAYS, run_beside, argv[0], LIMIT_S);
+  return mg_test_ways_run(&(mg_test_ways){.title = "sqs", .names = names, .only = only, .count = WAYS, .run = run_way, .limit_s = LIMIT_S}, argc, argv);
 }
