@@ -123,7 +123,7 @@ static uint64_t deciding_pairs(const mg_view *v, const mg_view_result *r, double
 
 void mg_view_say(const mg_view *v, const mg_view_result *r, double level, bool endpoint, char *out, size_t size) {
   double bound = bound_of(v, endpoint ? v->margin : v->limit);
-  char what[80], more[100] = "", gone[80] = "";
+  char what[80], more[120] = "", gone[80] = "";
   if (v->kind == MG_VIEW_MEAN)
     (void)snprintf(what, sizeof what, "difference of the means");
   else if (v->kind == MG_VIEW_QUANTILE)
@@ -133,7 +133,9 @@ void mg_view_say(const mg_view *v, const mg_view_result *r, double level, bool e
   const char *sign = v->kind == MG_VIEW_MEAN ? "+" : "";
   if (endpoint && r->holds == MG_ACROSS) {
     uint64_t n = deciding_pairs(v, r, bound);
-    if (n > 0)
+    if (n > MG_MEASURE_KEPT && v->kind != MG_VIEW_MEAN)
+      (void)snprintf(more, sizeof more, "; at this spread it takes %" PRIu64 " pairs, and ratios stand on %d at the most", n, MG_MEASURE_KEPT);
+    else if (n > 0)
       (void)snprintf(more, sizeof more, "; at this spread %" PRIu64 " pairs would decide", n);
     else
       (void)snprintf(more, sizeof more, "; at these values no number of pairs would decide");

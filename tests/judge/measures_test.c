@@ -140,6 +140,11 @@ static void ratios_are_those_of_the_reference(void **state) {
   char said[320];
   mg_view_say(&v, &r, .95, true, said, sizeof said);
   assert_non_null(strstr(said, "contains the limit of 1.1; at this spread "));
+  assert_non_null(strstr(said, " pairs would decide"));
+  v.margin = .0722; /* next to the estimate: more pairs would not be kept */
+  assert_int_equal(mg_view_judge(&v, &m->columns[0], true, .95, 1, &r, NULL), MG_OK);
+  mg_view_say(&v, &r, .95, true, said, sizeof said);
+  assert_non_null(strstr(said, " pairs, and ratios stand on 10000 at the most"));
   mg_measures_free(m);
 }
 
