@@ -218,8 +218,9 @@ static void forsake_member(mg_kafka *k) {
   if (k->group == NULL || !k->joined || k->given || rd_kafka_version() >= 0x02030000) return;
   quieten(k->group);
   rd_kafka_queue_t *q = rd_kafka_queue_new(k->group);
-  rd_kafka_error_t *failed = q != NULL ? rd_kafka_consumer_close_queue(k->group, q) : NULL; /* q stays, too: the member has it */
-  if (failed != NULL) rd_kafka_error_destroy(failed);                                       /* it has left before */
+  rd_kafka_error_t *failed = q != NULL ? rd_kafka_consumer_close_queue(k->group, q) : NULL;
+  if (failed != NULL) rd_kafka_error_destroy(failed); /* it has left before */
+  if (q != NULL) rd_kafka_queue_destroy(q);           /* that it has left is told to nobody */
   k->group = NULL;
 }
 
