@@ -1,6 +1,7 @@
 #include "script/checks.h"
 
 #include "script/core.h"
+#include "script/embedded.h"
 #include "script/value.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -67,6 +68,29 @@ static void unhex(const char *hex, uint8_t *out, size_t len) {
   }
 }
 
+/* Lets go the modules that only the loading needed: a cycle of the collector walks over all that stays, while the values of the cases are made and dropped
+ * beside it. */
+static void forget_modules(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_newtable(L); /* name -> module, weak */
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  for (const mg_embedded *m = mg_embedded_modules; m->name != NULL; m++) {
+    lua_getfield(L, -2, m->name);
+    lua_setfield(L, -2, m->name);
+    lua_pushnil(L);
+    lua_setfield(L, -3, m->name);
+  }
+  lua_gc(L, LUA_GCCOLLECT);
+  for (const mg_embedded *m = mg_embedded_modules; m->name != NULL; m++) {
+    lua_getfield(L, -1, m->name);
+    lua_setfield(L, -3, m->name);
+  }
+  lua_pop(L, 2);
+}
+
 /* Arguments: mg_checks *, path, overrides or nil. Errors are raised. */
 static int load(lua_State *L) {
   mg_checks *c = lua_touserdata(L, 1);
@@ -115,6 +139,8 @@ static int load(lua_State *L) {
   const char *hex = lua_tolstring(L, -1, &len);
   if (hex == NULL || len != 64) return luaL_error(L, "mguard.fingerprint gave no hash");
   unhex(hex, c->fingerprint, sizeof c->fingerprint);
+  lua_settop(L, 0);
+  forget_modules(L);
   return 0;
 }
 

@@ -5,19 +5,30 @@ local core = require "mguard.core"
 local goal = require "mguard.goal"
 local implementation = require "mguard.implementation"
 local measure = require "mguard.measure"
-local plan = require "mguard.plan"
-local queue = require "mguard.queue"
 local rule = require "mguard.rule"
-local run = require "mguard.run"
 local stats = require "mguard.stats"
 local stop = require "mguard.stop"
-local summary = require "mguard.report.summary"
 local where = require "mguard.where"
 
+-- What a script that only says what a case is never uses: loaded where it is asked for and not kept, since the values of the
+-- cases live beside whatever is kept, and are the faster the less that is.
+local later = {
+  plan = function() return require("mguard.plan").new end,
+  jsonl = function() return require("mguard.plan").jsonl end,
+  -- for scripts of one's own, run by lua5.4 and not by mguard
+  run = function() return require("mguard.run").run end,
+  queue = function() return { open = require("mguard.queue").open } end,
+  report = function() return { text = require("mguard.report.summary").text } end,
+}
+
 ---@class mguard
+---@field plan fun(given: mguard.PlanSpec): table
+---@field jsonl fun(name: string): table
+---@field run fun(file: string, options?: mguard.RunOptions): table|nil, string|nil, integer|nil
+---@field queue { open: fun(config: table|string, options?: {timeout_s?: number}): mguard.Queue|nil, string|nil, string|nil }
+---@field report { text: fun(report: table, options?: mguard.SummaryOptions): string }
 local mg = {
   version = require "mguard.version",
-  plan = plan.new,
   checks = checks.new,
   property = clause.property,
   relation = clause.relation,
@@ -35,18 +46,17 @@ local mg = {
   lua = implementation.lua,
   exec = implementation.exec,
   python = implementation.python,
-  jsonl = plan.jsonl,
   json = { encode = core.json_encode, decode = core.json_decode, null = core.null, array = core.array, object = core.object },
-  -- for scripts of one's own, run by lua5.4 and not by mguard
-  run = run.run,
-  queue = { open = queue.open },
-  report = { text = summary.text },
 }
 
 return setmetatable(mg, {
   __index = function(_, key)
+    if later[key] then return later[key]() end
     local known = {}
-    for _, name in ipairs(rule.sorted_keys(mg)) do known[#known + 1] = name end
+    for _, names in ipairs { mg, later } do
+      for name in pairs(names) do known[#known + 1] = name end
+    end
+    table.sort(known)
     where.fail(where.at(), ('mguard has no "%s"%s'):format(tostring(key), rule.hint(tostring(key), known, "names")))
   end,
 })
