@@ -202,7 +202,7 @@ static void sentinel_promotes_the_replica(void **state) {
   for (int i = 0; i < (mg_test_full() ? 2 : 1); i++) {
     mg_test_sentinel t;
     char at[64];
-    assert_true(mg_test_sentinel_start(&t));
+    assert_true(mg_test_sentinel_start(&t, MG_TEST_GONE_SOON_MS));
     mg_options *o = mg_options_new();
     (void)snprintf(at, sizeof at, "127.0.0.1:%d", t.sentinel.port);
     (void)mg_options_set_text(o, "connection.sentinels", at);
@@ -293,7 +293,7 @@ static void move_the_slot(void *servers) {
 static void a_cluster_reshards_and_fails_over(void **state) {
   (void)state;
   mg_test_cluster c;
-  assert_true(mg_test_cluster_start(&c));
+  assert_true(mg_test_cluster_start(&c, MG_TEST_GONE_SOON_MS));
   mg_options *o = options_of(&c.nodes[5]);
   (void)mg_options_set_bool(o, "connection.cluster", true);
   mg_sides s = mg_sides_open(ops, o);

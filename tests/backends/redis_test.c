@@ -35,9 +35,9 @@ static bool start_acl(way *w) {
   return true;
 }
 
-static bool start_cluster(way *w) { return mg_test_cluster_start(&w->cluster); }
+static bool start_cluster(way *w) { return mg_test_cluster_start(&w->cluster, MG_TEST_GONE_LATE_MS); }
 
-static bool start_sentinel(way *w) { return mg_test_sentinel_start(&w->sentinel); }
+static bool start_sentinel(way *w) { return mg_test_sentinel_start(&w->sentinel, MG_TEST_GONE_LATE_MS); }
 
 static void set_server(const way *w, mg_options *o) { mg_test_redis_options(&w->server, o); }
 

@@ -61,8 +61,12 @@ enum { MG_TEST_NODES = 6 };
 typedef struct mg_test_cluster {
   mg_test_redis nodes[MG_TEST_NODES]; /* three masters first, then three replicas */
 } mg_test_cluster;
-/* Three masters and three replicas, healthy; a master that is gone is replaced after about two seconds. */
-bool mg_test_cluster_start(mg_test_cluster *c);
+/* How long a master is silent before it counts as gone: for tests that take it away, and for those where nobody may go, however busy the machine is:
+ * a replica that takes over lacks what was written last. */
+enum { MG_TEST_GONE_SOON_MS = 1000, MG_TEST_GONE_LATE_MS = 60000 };
+
+/* Three masters and three replicas, healthy. */
+bool mg_test_cluster_start(mg_test_cluster *c, int gone_ms);
 void mg_test_cluster_stop(mg_test_cluster *c);
 /* Index of the running node that has the slot; -1 where none says so. */
 int mg_test_cluster_owner(const mg_test_cluster *c, unsigned slot);
@@ -70,7 +74,7 @@ int mg_test_cluster_owner(const mg_test_cluster *c, unsigned slot);
 typedef struct mg_test_sentinel {
   mg_test_redis servers[2], sentinel; /* at first servers[0] is the master "mymaster" */
 } mg_test_sentinel;
-bool mg_test_sentinel_start(mg_test_sentinel *s);
+bool mg_test_sentinel_start(mg_test_sentinel *s, int gone_ms);
 void mg_test_sentinel_stop(mg_test_sentinel *s);
 
 #endif

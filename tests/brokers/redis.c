@@ -210,14 +210,15 @@ static bool wait_for(const mg_test_redis *r, const char *section, const char *te
   return false;
 }
 
-bool mg_test_cluster_start(mg_test_cluster *c) {
-  char at[MG_TEST_NODES][32], out[8000], id[64];
+bool mg_test_cluster_start(mg_test_cluster *c, int gone_ms) {
+  char at[MG_TEST_NODES][32], out[8000], id[64], config[400];
   *c = (mg_test_cluster){0};
+  (void)snprintf(config, sizeof config,
+                 "cluster-enabled yes\ncluster-node-timeout %d\ncluster-config-file nodes\nrepl-diskless-sync-delay 0\n"
+                 "cluster-migration-barrier 1\ncluster-allow-replica-migration no",
+                 gone_ms);
   for (int i = 0; i < MG_TEST_NODES; i++) {
-    if (!mg_test_redis_start(&c->nodes[i], "cluster-enabled yes\ncluster-node-timeout 1000\ncluster-config-file nodes\nrepl-diskless-sync-delay 0\n"
-                                           "cluster-migration-barrier 1\ncluster-allow-replica-migration no")) {
-      return false;
-    }
+    if (!mg_test_redis_start(&c->nodes[i], config)) return false;
     (void)snprintf(at[i], sizeof at[i], "%d", c->nodes[i].port);
   }
   static const char *const ranges[3][2] = {{"0", "5460"}, {"5461", "10922"}, {"10923", "16383"}};
@@ -277,16 +278,16 @@ int mg_test_cluster_owner(const mg_test_cluster *c, unsigned slot) {
   return -1;
 }
 
-bool mg_test_sentinel_start(mg_test_sentinel *s) {
+bool mg_test_sentinel_start(mg_test_sentinel *s, int gone_ms) {
   char config[400];
   *s = (mg_test_sentinel){0};
   if (!mg_test_redis_start(&s->servers[0], "repl-diskless-sync-delay 0")) return false;
   (void)snprintf(config, sizeof config, "replicaof 127.0.0.1 %d\nrepl-diskless-sync-delay 0", s->servers[0].port);
   if (!mg_test_redis_start(&s->servers[1], config) || !wait_for(&s->servers[1], "replication", "master_link_status:up", 1)) return false;
   (void)snprintf(config, sizeof config,
-                 "sentinel monitor mymaster 127.0.0.1 %d 1\nsentinel down-after-milliseconds mymaster 500\n"
+                 "sentinel monitor mymaster 127.0.0.1 %d 1\nsentinel down-after-milliseconds mymaster %d\n"
                  "sentinel failover-timeout mymaster 3000\nsentinel parallel-syncs mymaster 1\n",
-                 s->servers[0].port);
+                 s->servers[0].port, gone_ms);
   return start(&s->sentinel, "redis-sentinel", "port %d\n", config) && wait_for(&s->sentinel, "sentinel", "slaves=1", 1);
 }
 
