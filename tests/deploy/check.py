@@ -18,7 +18,7 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(ROOT, os.environ.get("MGUARD_BUILD", "build"), "mguard")
 DEPLOY = os.path.join(ROOT, "deploy")
-passed, failed = 0, 0
+passed, failed, skipped = 0, 0, 0
 
 
 def check(ok, what):
@@ -108,14 +108,20 @@ def compose():
         check(os.path.exists(os.path.join(DEPLOY, "compose", build["context"], build["dockerfile"])), path + ": its Containerfile is not there")
 
 
-def kubernetes():
-    base = DEPLOY + "/kubernetes/base"
-    listed = documents(base + "/kustomization.yaml")[0]["resources"]
-    check(sorted(listed + ["kustomization.yaml"]) == sorted(os.listdir(base)), base + ": resources and files differ")
-    objects = [d for name in listed for d in documents(os.path.join(base, name))]
+def tools():
+    """The folder of helm and kubernetes-validate: the full form fetches them, the short one does without, by hand they serve where they are."""
+    form = os.environ.get("MGUARD_CHECK")
+    if form == "short":
+        return None
+    found = subprocess.run([os.path.join(ROOT, "tests", "deploy", "tools"), "install" if form == "full" else "where"], stdout=subprocess.PIPE, text=True,
+                           timeout=300)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def workload(objects, claimed):
+    """The Deployment of workers and the Job of the run, of kustomize and of the chart alike."""
     by_name = {(d["kind"], d["metadata"]["name"]): d for d in objects}
-    check(len(by_name) == len(objects), base + ": two of one name")
-    claimed = {"mguard-task", "mguard-queue"}
+    check(len(by_name) == len(objects), "two objects of one name")
     for kind, name in (("Deployment", "mguard-worker"), ("Job", "mguard-run")):
         template, where = by_name[kind, name]["spec"]["template"], "%s %s" % (kind, name)
         pod = template["spec"]
@@ -140,6 +146,15 @@ def kubernetes():
     labels = worker["spec"]["template"]["metadata"]["labels"].items()
     for selector in (worker["spec"]["selector"], by_name["PodDisruptionBudget", "mguard-worker"]["spec"]["selector"]):
         check(selector["matchLabels"].items() <= labels, "a selector misses the workers")
+    return by_name
+
+
+def kubernetes():
+    base = DEPLOY + "/kubernetes/base"
+    listed = documents(base + "/kustomization.yaml")[0]["resources"]
+    check(sorted(listed + ["kustomization.yaml"]) == sorted(os.listdir(base)), base + ": resources and files differ")
+    objects = [d for name in listed for d in documents(os.path.join(base, name))]
+    workload(objects, {"mguard-task", "mguard-queue"})
     for path in sorted(glob.glob(DEPLOY + "/kubernetes/*/queue.json")):
         folder = os.path.dirname(path)
         names = queue(path)
@@ -160,6 +175,48 @@ def kubernetes():
             page = f.read()
         for metric in re.findall(r"metamorphic_\w+", query):
             check(metric in page, "%s: there is no metric %s" % (folder, metric))
+
+
+def chart():
+    """Rendered by helm for each broker, and held against what kustomize's objects are, and against the schemas of Kubernetes."""
+    global skipped
+    folder, path = tools(), DEPLOY + "/helm/mguard"
+    if folder is None:
+        skipped += 1
+        print("skipped: the Helm chart, which MGUARD_CHECK=full looks at")
+        return
+    helm = os.path.join(folder, "helm")
+    with open(path + "/Chart.yaml") as f, open(ROOT + "/lua/mguard/version.lua") as v:
+        check('"%s"' % yaml.safe_load(f)["appVersion"] in v.read(), "the chart's appVersion is not that of mguard")
+    temp = tempfile.mkdtemp(prefix="mguard-chart-")
+    for file in sorted(glob.glob(DEPLOY + "/kubernetes/*/queue.json")):
+        name = os.path.basename(os.path.dirname(file))
+        with open(file) as f:
+            config = json.loads(re.sub("//.*", "", f.read()) if name == "kafka" else f.read())
+        values = {"queue": config, "task": {"files": {"plan.lua": "plan", "checks.lua": "checks"}}, "scaling": {"enabled": True}}
+        with open(temp + "/values.json", "w") as f:
+            json.dump(values, f)
+        done = subprocess.run([helm, "lint", "--strict", path, "-f", temp + "/values.json"], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 0, "helm lint, %s: %s" % (name, done.stdout))
+        done = subprocess.run([helm, "template", "mguard", path, "-f", temp + "/values.json"], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 0, "helm template, %s: %s" % (name, done.stderr))
+        objects = [d for d in yaml.safe_load_all(done.stdout) if d]
+        by_name = workload(objects, {"mguard-task", "mguard-queue"})
+        with open(temp + "/queue.json", "w") as f:
+            f.write(by_name["ConfigMap", "mguard-queue"]["data"]["queue.json"])
+        queue(temp + "/queue.json")
+        scaled = by_name["ScaledObject", "mguard-worker"]["spec"]
+        check(scaled["scaleTargetRef"]["name"] == "mguard-worker" and "replicas" not in by_name["Deployment", "mguard-worker"]["spec"], name + ": scaling")
+        with open(os.path.dirname(file) + "/keda.yaml") as f:
+            check(scaled["triggers"][0]["type"] == next(yaml.safe_load_all(f))["spec"]["triggers"][0]["type"], name + ": another trigger than kustomize's")
+        with open(temp + "/objects.yaml", "w") as f: # what is KEDA's has no schema there
+            yaml.safe_dump_all([d for d in objects if "keda" not in d["apiVersion"]], f)
+        done = subprocess.run([os.path.join(folder, "venv/bin/kubernetes-validate"), "--strict", temp + "/objects.yaml"], capture_output=True, text=True,
+                              timeout=60)
+        check(done.returncode == 0, "kubernetes-validate, %s: %s%s" % (name, done.stdout, done.stderr))
+    done = subprocess.run([helm, "template", "mguard", path], capture_output=True, text=True, timeout=60)
+    check(done.returncode != 0 and "queue: backend is required" in done.stderr.replace("'", ""), "a chart without a queue: " + done.stderr)
+    shutil.rmtree(temp)
 
 
 def systemd():
@@ -247,7 +304,7 @@ def coordinator():
     shutil.rmtree(folder)
 
 
-for part in (compose, kubernetes, systemd, aws, container, coordinator):
+for part in (compose, kubernetes, chart, systemd, aws, container, coordinator):
     part()
-print("%d passed, %d failed" % (passed, failed))
+print("%d passed, %d failed" % (passed, failed) + (", %d skipped" % skipped if skipped else ""))
 sys.exit(1 if failed or not passed else 0)
