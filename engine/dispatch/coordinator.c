@@ -294,7 +294,7 @@ mg_err mg_coordinator_start(mg_coordinator **out, uv_loop_t *loop, const mg_coor
   }
   c->digester = mg_digester_new(names, p->clause_count - 1);
   mg_violations_init(&c->violations, p->clauses, p->clause_count, p->violation_cap);
-  c->started_ms = c->last_tick_ms = c->able_ms = mg_now_ms();
+  c->started_ms = c->last_tick_ms = c->able_ms = c->idle_ms = mg_now_ms();
   if (err == MG_OK && (c->digester == NULL || !mg_ledger_init(&c->ledger))) err = mg_fail(e, MG_NOMEM, "no memory for a run");
   c->ledger.epoch = c->epoch;
   if (err == MG_OK) err = open_files(c, e);

@@ -208,7 +208,7 @@ static void refused(mg_coordinator *c, mg_entry_out *e, const mg_result *r) {
 
 static void seen_answering(mg_coordinator *c, const mg_result *r) {
   int w = mg_breaker_find(&c->breaker, r->worker);
-  c->able_ms = mg_now_ms();
+  c->able_ms = c->idle_ms = mg_now_ms();
   if (w < 0) {
     if (c->answering == 0) c->answering = 1;
     return;

@@ -71,6 +71,7 @@ struct mg_coordinator {
   /* Times. */
   mg_ms started_ms, ended_ms, last_tick_ms, next_check_ms, drain_by, close_by, able_ms, outage_ms, beats_ms, next_lua_ms, next_rate_ms;
   mg_ms taken_ms; /* when the task was published that, of those some worker had, was published last */
+  mg_ms idle_ms;  /* since when workers that may work were there, none had a task of whatever run, and no answer came */
   bool connected, was_connected;
 
   /* Cases. */

@@ -172,16 +172,18 @@ void mg_coord_depth(mg_coordinator *c, const mg_link_event *ev) {
     c->link_answered = true;
     mg_coord_silence(c);
   }
-  /* Without probes: nobody names it, and nothing waits at all, or a worker had what came to an ordered queue a lease after it. So the broker cannot have it. */
+  /* Without probes: nobody names it, and nothing waits at all, or a worker had what came to an ordered queue a lease after it. So the broker cannot have it.
+   * Nor has it where workers get nothing for two leases, whatever waits: that may be what no worker here takes, as a message of a later version. */
   if ((c->capabilities & MG_CAP_RECLAIM) != 0 || !mg_coord_live(c)) return;
   /* What is held without an end, by somebody who does not name it, will not come back soon. */
   bool ends = (c->capabilities & MG_CAP_EXTEND) != 0;
   bool empty = ev->depth.pending == 0 && (ev->depth.in_flight <= 0 || !ends), ordered = (c->capabilities & MG_CAP_UNORDERED) == 0;
   mg_ms now = mg_now_ms();
+  bool idle = now - c->idle_ms > 2 * c->lease_ms;
   for (mg_entry_out *e = c->ledger.oldest, *next; e != NULL; e = next) {
     next = e->next;
     if (!e->published || now - e->sign_ms <= c->lease_ms) continue;
-    if (!empty && (!ordered || c->taken_ms - e->sign_ms <= c->lease_ms))
+    if (!empty && !idle && (!ordered || c->taken_ms - e->sign_ms <= c->lease_ms))
       e->suspect = false;
     else if (e->suspect)
       mg_coord_missing(c, e);
@@ -195,7 +197,7 @@ void mg_coord_restart_timers(mg_coordinator *c, mg_ms now) {
   for (mg_entry_out *e = c->ledger.oldest; e != NULL; e = e->next) {
     if (e->sent_ms != 0) e->sign_ms = now;
   }
-  c->able_ms = now;
+  c->able_ms = c->idle_ms = now;
   c->suspecting = c->link_answered = false;
 }
 
@@ -325,6 +327,15 @@ static void check_off_queue(mg_coordinator *c, mg_ms now) {
 
 void mg_coord_take_back(mg_coordinator *c) { probe(c, -1, mg_now_ms()); }
 
+/* Workers are there that may work, each was heard lately, and none has anything of whatever run. */
+static bool idle_now(const mg_coordinator *c, mg_ms now) {
+  for (size_t i = 0; i < c->breaker.count; i++) {
+    if (!mg_breaker_is_alive(&c->breaker, (int)i)) continue;
+    if (c->breaker.peers[i].task_count > 0 || now - c->breaker.seen[i].last_beat_ms > 2 * larger(c->beat_ms, c->check_ms)) return false;
+  }
+  return mg_breaker_executors(&c->breaker) > 0;
+}
+
 static void check_able(mg_coordinator *c, mg_ms now) {
   const char *who = NULL;
   for (size_t i = 0; i < c->breaker.count; i++) {
@@ -350,6 +361,7 @@ void mg_coord_check(mg_coordinator *c, mg_ms now) {
   if (!mg_coord_live(c) || !c->connected) return;
   if ((c->capabilities & MG_CAP_RECLAIM) != 0) mg_link_reclaim(c->link, MG_TOKEN_LEASES, c->run, NULL, NULL, 0);
   check_off_queue(c, now);
+  if (!idle_now(c, now)) c->idle_ms = now;
   probe(c, c->phase == MG_PHASE_DRAINING ? c->check_ms : c->lease_ms, now);
   mg_coord_hedge(c, now);
   check_able(c, now);

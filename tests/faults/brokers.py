@@ -138,6 +138,10 @@ class Broker:
     def remove_leases(self, run, worker, holder_too):
         raise Unsupported("%s: a lease cannot be deleted by hand" % self.name)
 
+    def strange_task(self, run):
+        """A task of the run, as a later version might send it: every worker gives it back. False: there is no queue."""
+        raise Unsupported("%s: a task cannot be pushed by hand" % self.name)
+
     def spoil(self, run, rng):
         """Pushes garbage of every kind wherever a client could write it. None where there is nothing yet to be spoilt; else the ids of
         tasks that nobody can read, and a count of messages a place."""

@@ -229,8 +229,14 @@ class RabbitMQ(Broker):
 
     def _publish(self, exchange, key, body, **properties):
         properties.setdefault("headers", {})
-        self.node.api("POST", self._at("exchanges", exchange or "amq.default", "/publish"),
-                      {"properties": properties, "routing_key": key, "payload": base64.b64encode(body).decode(), "payload_encoding": "base64"})
+        how = {"properties": properties, "routing_key": key, "payload": base64.b64encode(body).decode(), "payload_encoding": "base64"}
+        return self.node.api("POST", self._at("exchanges", exchange or "amq.default", "/publish"), how)["routed"]
+
+    def strange_task(self, run):
+        try:
+            return self._publish("", QUEUE, b"\x63\0of a later version", headers={"run": run, "task": "9:strange", "attempt": 1})
+        except urllib.error.HTTPError:
+            return False  # while it is made
 
     def spoil(self, run, rng):
         tap, count, unreadable = "tap", {}, []

@@ -181,6 +181,29 @@ def queue_deleted(x):
     return "last requeue: \"%s\"; %s" % (run.events("queue_requeued")[-1]["text"], facts)
 
 
+@fault("tasks are gone, and a message that nobody takes stays")
+def gone_beside_a_stranger(x):
+    """The queue is never empty, and what is out fills the coordinator's bound; it is sent again all the same."""
+    cases, queue = x.cases(900, 2500), x.queue(lease_seconds=2, heartbeat_timeout=1.5)
+    workers = x.workers(queue, 2, 4)
+    run = x.run(queue, cases)
+    name = x.stage.run_id(run)
+    for w in workers:
+        x.stage.executing(w)
+    for p in [run] + workers:
+        p.signal_all(signal.SIGKILL)
+    for p in [run] + workers:
+        p.popen.wait(20)
+    x.broker.delete_queue()
+    run = x.stage.resume(run, name)
+    wait_until(lambda: x.broker.strange_task(name), 30, lambda: "the queue is made again: %s" % run.tail(), 0.005)
+    workers = x.workers(queue, 2)
+    x.residue_s = 90  # the stranger is given back for up to 60 s
+    facts = x.check(run, cases)
+    x.proof(facts.requeued > 0 and any(w.events("bad_message") for w in workers), facts)
+    return "last requeue: \"%s\"; %s" % (run.events("queue_requeued")[-1]["text"], facts)
+
+
 @fault("SIGSTOP beyond the time limit of the broker")
 def held_too_long(x):
     """It takes back what the worker holds; the worker finds that out when it goes on, and works on."""
