@@ -1,5 +1,6 @@
 /* The topic of dead letters: one partition, compacted. A letter is known by run and task; a newer one of the same replaces it, an empty one removes it. */
 #include "backends/kafka/parts.h"
+#include "base/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,36 +15,55 @@ typedef struct letters { /* messages of the topic, the newest of each key; own t
   rd_kafka_t *rk;
   rd_kafka_message_t **items;
   size_t count, cap;
+  size_t *places; /* place of an item + 1 by the hash of its key, 0: free; probed one by one, never more than half full */
+  size_t place_count;
 } letters;
 
 static void fini(letters *l) {
   for (size_t i = 0; i < l->count; i++) rd_kafka_message_destroy(l->items[i]);
   free(l->items);
-  if (l->rk != NULL) rd_kafka_destroy_flags(l->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* waits for its messages: they must be gone */
+  free(l->places);
+  if (l->rk != NULL) mg_kafka_destroy(&l->rk, 1); /* waits for its messages: they must be gone */
 }
 
-static size_t find(const letters *l, const rd_kafka_message_t *m) {
-  size_t i = 0;
-  while (i < l->count && (l->items[i]->key_len != m->key_len || memcmp(l->items[i]->key, m->key, m->key_len) != 0)) i++;
-  return i;
+/* Where the item with this key is named, or where it is to be. */
+static size_t *find(const letters *l, const rd_kafka_message_t *m) {
+  uint64_t low, high;
+  mg_xxh3_128(m->key, m->key_len, &low, &high);
+  for (size_t i = (size_t)low % l->place_count;; i = (i + 1) % l->place_count) {
+    size_t at = l->places[i];
+    if (at == 0 || (l->items[at - 1]->key_len == m->key_len && memcmp(l->items[at - 1]->key, m->key, m->key_len) == 0)) return &l->places[i];
+  }
+}
+
+static bool grow(letters *l) {
+  size_t cap = l->cap == 0 ? 64 : 2 * l->cap;
+  rd_kafka_message_t **items = realloc(l->items, cap * sizeof(rd_kafka_message_t *));
+  if (items == NULL) return false;
+  l->items = items;
+  size_t *places = calloc(2 * cap, sizeof *places);
+  if (places == NULL) return false;
+  free(l->places);
+  l->places = places;
+  l->place_count = 2 * cap;
+  l->cap = cap;
+  for (size_t i = 0; i < l->count; i++) {
+    if (l->items[i]->key_len > 0) *find(l, l->items[i]) = i + 1;
+  }
+  return true;
 }
 
 /* Takes m over. */
 static bool keep(letters *l, rd_kafka_message_t *m) {
-  size_t i = m->key_len > 0 ? find(l, m) : l->count;
-  if (i < l->count) {
-    rd_kafka_message_destroy(l->items[i]);
-    l->items[i] = m;
+  if (l->count == l->cap && !grow(l)) return false;
+  size_t *place = m->key_len > 0 ? find(l, m) : NULL;
+  if (place != NULL && *place > 0) {
+    rd_kafka_message_destroy(l->items[*place - 1]);
+    l->items[*place - 1] = m;
     return true;
   }
-  if (l->count == l->cap) {
-    size_t cap = l->cap == 0 ? 64 : 2 * l->cap;
-    rd_kafka_message_t **grown = realloc(l->items, cap * sizeof(rd_kafka_message_t *));
-    if (grown == NULL) return false;
-    l->items = grown;
-    l->cap = cap;
-  }
   l->items[l->count++] = m;
+  if (place != NULL) *place = l->count;
   return true;
 }
 
@@ -141,14 +161,13 @@ static mg_err take_out(mg_kafka *k, const char *run, const char *const *tasks, s
     char key[512];
     if (!is_there(m) || !named(task, tasks, count) || task == NULL || !mg_kafka_dead_key(key, sizeof key, run, task)) continue;
     mg_kafka_out out = {.topic = k->settings.topic,
-                        .partition = k->turn,
+                        .partition = again ? mg_kafka_next_partition(k, true) : 0,
                         .run = run,
                         .task = task,
                         .again = true,
                         .attempt = attempt != NULL ? (uint32_t)strtoul(attempt, NULL, 10) : 1,
                         .body = {m->payload, m->len}};
     if (again) {
-      k->turn = (k->turn + 1) % k->task_partitions;
       err = mg_kafka_produce(k, &out, 1, until, e);
       if (err == MG_OK) err = out.err;
     }

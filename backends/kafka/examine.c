@@ -220,7 +220,12 @@ static void group(examination *x) {
   question q;
   const char *name = x->k->settings.group, *why = "no memory";
   int32_t partitions = x->k->task_partitions;
+  int64_t wanted = mg_options_int(x->k->settings.options, "partitions", 0);
   const rd_kafka_event_t *got = NULL;
+  if (wanted > partitions)
+    mg_finding_tell(&x->out, MG_FINDING_WARN, "partitions of the topic", "kafka-topics.sh --alter --topic ... --partitions ..., or lower the key partitions",
+                    "%s has %d partitions, partitions wants %lld: it was there before, and serves %d workers at once", x->k->settings.topic, (int)partitions,
+                    (long long)wanted, (int)partitions);
   if (ask(&q, x, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS)) {
     rd_kafka_DescribeConsumerGroups(x->k->producer, &name, 1, q.options, q.queue);
     got = answer(&q, x, &why);

@@ -166,19 +166,13 @@ static void quieten(rd_kafka_t *rk) {
 }
 
 /* Without a coordinator librdkafka waits for a whole session, if there is a commit to be made; it does so by itself then. */
-static void destroy(mg_kafka *k) {
+void mg_kafka_destroy(rd_kafka_t *const *items, size_t count) {
   pthread_t thread;
   struct timespec end;
-  handles *h = malloc(sizeof *h);
-  if (k->producer != NULL) {
-    (void)rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    (void)rd_kafka_poll(k->producer, 0); /* what was given up is reported, and its memory freed */
-  }
-  quieten(k->group);
-  quieten(k->reader);
-  quieten(k->producer);
+  handles *h = calloc(1, sizeof *h);
+  for (size_t i = 0; i < count; i++) quieten(items[i]);
   if (h == NULL) return; /* better they stay than that we wait */
-  *h = (handles){{k->group, k->reader, k->producer}};
+  memcpy(h->items, items, count * sizeof *items);
   if (pthread_create(&thread, NULL, destroy_at_leisure, h) != 0) {
     (void)destroy_at_leisure(h);
     return;
@@ -186,6 +180,15 @@ static void destroy(mg_kafka *k) {
   (void)clock_gettime(CLOCK_REALTIME, &end);
   end.tv_sec += DESTROY_S;
   if (pthread_timedjoin_np(thread, NULL, &end) != 0) (void)pthread_detach(thread);
+}
+
+static void destroy(mg_kafka *k) {
+  rd_kafka_t *all[] = {k->group, k->reader, k->producer};
+  if (k->producer != NULL) {
+    (void)rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_poll(k->producer, 0); /* what was given up is reported, and its memory freed */
+  }
+  mg_kafka_destroy(all, sizeof all / sizeof *all);
 }
 
 static void poll_group(mg_kafka *k) {
@@ -244,6 +247,7 @@ static void kafka_close(mg_backend *b) {
   }
   if (k->leaving != NULL) rd_kafka_topic_partition_list_destroy(k->leaving);
   free(k->partitions);
+  free(k->heard);
   free(k->identity);
   free(k->run);
   free(k);
@@ -292,6 +296,8 @@ static mg_err kafka_open(mg_backend **out, const mg_backend_config *config, mg_m
   }
   err = connect_brokers(k, until, e);
   if (err == MG_OK) err = mg_kafka_topics(k, until, e);
+  if (err == MG_OK && k->run != NULL && (k->heard = calloc((size_t)k->task_partitions, sizeof *k->heard)) == NULL)
+    err = mg_fail(e, MG_NOMEM, "no memory for partitions");
   if (err == MG_OK) err = mg_kafka_reader_open(k, until, e);
 out:
   if (err != MG_OK) {

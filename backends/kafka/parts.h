@@ -29,6 +29,11 @@ typedef struct mg_kafka_partition { /* of the topic of tasks */
   mg_kafka_marks marks;
 } mg_kafka_partition;
 
+typedef struct mg_kafka_heard { /* of a partition of tasks, whoever has it, by the beats */
+  mg_ms at;                     /* 0: nobody said that it was its */
+  mg_ms silent_ms;              /* after it nobody may be there any more */
+} mg_kafka_heard;
+
 struct mg_lease {
   mg_lease *previous, *next; /* of the backend's list */
   bool result, settled;
@@ -64,6 +69,7 @@ typedef struct mg_kafka {
   size_t partition_count;
   int32_t task_partitions, result_partitions; /* of the topics, by the broker */
   int32_t turn;                               /* the partition of the next task to publish */
+  mg_kafka_heard *heard;                      /* of each partition of tasks; NULL in workers */
   int32_t results_partition;                  /* of our run */
   mg_kafka_marks results;
   rd_kafka_message_t **stash; /* results read while notes were looked for, and the other way round: none is dropped */
@@ -85,6 +91,8 @@ mg_err mg_kafka_trouble(mg_kafka *k, mg_error *e);
 /* An error of librdkafka as ours, with what was tried. */
 mg_err mg_kafka_fault(mg_kafka *k, rd_kafka_resp_err_t code, const char *what, mg_error *e);
 rd_kafka_t *mg_kafka_handle(mg_kafka *k, mg_kafka_role role, const char *group, mg_error *e);
+/* Some seconds at most: what librdkafka has not ended by then ends by itself. count: at most 3; NULL ones are passed over. */
+void mg_kafka_destroy(rd_kafka_t *const *items, size_t count);
 /* Waits until a handle has something, end, or wake_fd: false for that. */
 bool mg_kafka_wait(mg_kafka *k, mg_ms end);
 bool mg_kafka_awake(const mg_kafka *k); /* wake_fd is readable */
@@ -112,6 +120,7 @@ typedef struct mg_kafka_out {
   int32_t partition;                          /* -1: any */
   const char *key;                            /* NULL: none */
   const char *kind, *run, *task, *from, *why; /* headers; NULL: none */
+  const char *has;                            /* beats: the partitions of tasks that are the worker's */
   uint32_t attempt, given_back;
   mg_ms ttl_ms, delay_ms; /* 0: none */
   bool tombstone;         /* no body at all */
@@ -121,6 +130,9 @@ typedef struct mg_kafka_out {
 } mg_kafka_out;
 /* All are delivered, or refused one by one; MG_CONN where the brokers did not answer in time. */
 mg_err mg_kafka_produce(mg_kafka *k, mg_kafka_out *items, size_t count, mg_ms until, mg_error *e);
+/* The partition of the next task, in turn. Those of workers that have fallen silent are passed over while there are others; again: what was lost goes where
+ * somebody was heard of, if that is anywhere. */
+int32_t mg_kafka_next_partition(mg_kafka *k, bool again);
 void mg_kafka_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *owner); /* delivery reports */
 mg_err mg_kafka_publish_tasks(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_publish_results(mg_backend *b, mg_publish *items, size_t count, mg_ms until, mg_error *e);

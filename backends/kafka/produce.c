@@ -48,6 +48,7 @@ static rd_kafka_headers_t *headers_of(const mg_kafka_out *o) {
   add(h, "task", o->task);
   add(h, "from", o->from);
   add(h, "why", o->why);
+  add(h, "has", o->has);
   (void)snprintf(attempt, sizeof attempt, "%u", (unsigned)o->attempt);
   if (o->task != NULL) add(h, "attempt", attempt);
   (void)snprintf(ttl, sizeof ttl, "%lld", (long long)o->ttl_ms);
@@ -118,6 +119,22 @@ mg_err mg_kafka_produce(mg_kafka *k, mg_kafka_out *items, size_t count, mg_ms un
   return whole;
 }
 
+int32_t mg_kafka_next_partition(mg_kafka *k, bool again) {
+  int32_t found = -1;
+  mg_ms now = mg_now_ms();
+  for (int pass = again ? 0 : 1; pass < 2 && k->heard != NULL && found < 0; pass++) {
+    for (int32_t i = 0; i < k->task_partitions && found < 0; i++) {
+      int32_t p = (k->turn + i) % k->task_partitions;
+      const mg_kafka_heard *h = &k->heard[p];
+      bool silent = h->at != 0 && now - h->at > h->silent_ms;
+      if (!silent && (pass > 0 || h->at != 0)) found = p;
+    }
+  }
+  if (found < 0) found = k->turn;
+  k->turn = (found + 1) % k->task_partitions;
+  return found;
+}
+
 typedef enum publish_kind { TASKS, RESULTS } publish_kind;
 
 static mg_err publish(mg_kafka *k, publish_kind kind, mg_publish *items, size_t count, mg_ms until, mg_error *e) {
@@ -137,12 +154,7 @@ static mg_err publish(mg_kafka *k, publish_kind kind, mg_publish *items, size_t 
                             .attempt = p->attempt,
                             .delay_ms = p->delay_ms,
                             .body = p->body};
-    if (kind == RESULTS) {
-      out[i].partition = mg_kafka_results_partition(k, p->run);
-    } else {
-      out[i].partition = k->turn;
-      k->turn = (k->turn + 1) % k->task_partitions;
-    }
+    out[i].partition = kind == RESULTS ? mg_kafka_results_partition(k, p->run) : mg_kafka_next_partition(k, p->attempt > 1);
   }
   if (err == MG_OK) err = mg_kafka_produce(k, out, count, until, e);
   for (size_t i = 0; i < count && (err == MG_OK || err == MG_CONN); i++) items[i].err = out[i].err;

@@ -34,9 +34,22 @@ static mg_err first_result(mg_kafka *k, int64_t *offset, mg_ms until, mg_error *
   return err;
 }
 
+/* Those of the partitions that find room, as text. */
+static void what_is_ours(const mg_kafka *k, char *out, size_t cap) {
+  size_t len = 0;
+  out[0] = '\0';
+  for (size_t i = 0; i < k->partition_count && len + 16 < cap; i++) {
+    const mg_kafka_partition *p = &k->partitions[i];
+    if (p->assigned && !p->leaving) len += (size_t)snprintf(out + len, cap - len, "%d,", (int)p->number);
+  }
+}
+
 static mg_err say(mg_kafka *k, const char *kind, const char *subject, mg_slice body, mg_ms ttl_ms, mg_ms until, mg_error *e) {
+  char has[512];
+  what_is_ours(k, has, sizeof has);
   mg_kafka_out out = {.topic = k->settings.results_topic,
                       .partition = MG_KAFKA_NOTES_PARTITION,
+                      .has = has[0] != '\0' ? has : NULL,
                       .kind = kind,
                       .run = k->run != NULL ? k->run : "",
                       .from = subject,
@@ -66,6 +79,16 @@ mg_err mg_kafka_reader_open(mg_kafka *k, mg_ms until, mg_error *e) {
   return say(k, HELLO, k->identity, (mg_slice){0}, 0, until, e);
 }
 
+static void hear(mg_kafka *k, const char *has, mg_ms ttl_ms) {
+  mg_kafka_heard now = {.at = mg_now_ms(), .silent_ms = ttl_ms / 3}; /* a beat lives for three times the silence that is suffered */
+  for (char *end; k->heard != NULL && has != NULL && *has != '\0'; has = end) {
+    long number = strtol(has, &end, 10);
+    if (end == has) return;
+    if (number >= 0 && number < k->task_partitions) k->heard[number] = now;
+    if (*end == ',') end++;
+  }
+}
+
 static void take_note(mg_kafka *k, const rd_kafka_message_t *m, const char *kind) {
   const char *from = mg_kafka_header(m, "from"), *ttl = mg_kafka_header(m, "ttl"), *run = mg_kafka_header(m, "run");
   if (from == NULL || run == NULL) return;
@@ -76,6 +99,7 @@ static void take_note(mg_kafka *k, const rd_kafka_message_t *m, const char *kind
   }
   bool beat = strcmp(kind, "beat") == 0;
   if ((!beat && strcmp(kind, "control") != 0) || ttl == NULL || beat != (k->run != NULL)) return;
+  if (beat) hear(k, mg_kafka_header(m, "has"), strtoll(ttl, NULL, 10));
   (void)mg_newest_put(&k->notes, from, (mg_slice){m->payload, m->len}, mg_now_ms() + strtoll(ttl, NULL, 10), NULL);
 }
 

@@ -70,7 +70,7 @@ static void set_role(setter *s, const mg_options *o, mg_kafka_role role) {
   set(s, "", "auto.commit.interval.ms", "100");
   set(s, "", "statistics.interval.ms", mg_options_int(o, "partitions", 8) > 100 ? "1000" : "200"); /* they are long */
   set_int(s, "session_timeout_ms", "session.timeout.ms", session);
-  set_int(s, "session_timeout_ms", "heartbeat.interval.ms", session / 3 < 1000 ? session / 3 : 1000);
+  set_int(s, "session_timeout_ms", "heartbeat.interval.ms", session / 6 < 500 ? session / 6 : 500); /* so soon a member hears that partitions change hands */
   set_int(s, "max_poll_interval_ms", "max.poll.interval.ms", mg_options_int(o, "max_poll_interval_ms", 300000));
   set(s, "group_instance_id", "group.instance.id", mg_options_text(o, "group_instance_id", NULL));
 }

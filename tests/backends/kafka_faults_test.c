@@ -165,6 +165,24 @@ static void held_tasks_stay_when_partitions_move(void **state) {
   }
   (void)mg_sides_settle(second, s.ops->ack, &others);
   mg_sides_forget(second, &others);
+  mg_error e = {0};
+  for (size_t heard = 0; heard < 2; mg_batch_clear(&rest)) {
+    assert_int_equal(s.ops->beat(s.worker, mg_slice_of("first"), 3000, mg_sides_soon(), &e), MG_OK);
+    assert_int_equal(s.ops->beat(second, mg_slice_of("second"), 600000, mg_sides_soon(), &e), MG_OK);
+    assert_int_equal(s.ops->read_beats(s.coordinator, mg_sides_soon(), &rest, &e), MG_OK);
+    heard = rest.count;
+  }
+  keep_alive(s.coordinator, 1100); /* a third of what its beats live for, the first one is silent: what was lost goes to the other */
+  for (int i = 0; i < 8; i++) {
+    mg_publish p = {.run = "run", .task = "lost", .attempt = 2, .body = mg_slice_of("lost"), .err = MG_FATAL};
+    assert_int_equal(s.ops->publish_tasks(s.coordinator, &p, 1, mg_sides_soon(), &e), MG_OK);
+  }
+  for (size_t lost = 0, seen = 0; lost < 8; seen = others.count) {
+    mg_sides_fetch(second, seen + 1, &others);
+    for (size_t i = seen; i < others.count; i++) lost += strcmp(others.items[i].task, "lost") == 0;
+  }
+  (void)mg_sides_settle(second, s.ops->ack, &others);
+  mg_sides_forget(second, &others);
   s.ops->close(second);
   mg_sides_forget(s.worker, &held);
   for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0;) { /* all four partitions are served again */
@@ -397,6 +415,7 @@ static void the_doctor_finds_what_is_wrong(void **state) {
   expect_finding("keeps messages for 1.0 hours, less than retention_seconds (168.0 hours)");
   expect_finding("takes messages up to 50000 bytes");
   expect_finding("is not compacted");
+  expect_finding("has 1 partitions, partitions wants 4");
   expect_finding("fail session: session_timeout_ms of 0.5 s is refused");
 }
 
