@@ -76,7 +76,7 @@ def stopped(x):
         lines.append("%s stopped for %.1f s, back at work after %d recoveries" % (
             "all processes" if everything else "the worker alone", time.monotonic() - at, recovered))
     facts = x.check(run, cases)
-    x.proof(facts.requeued > 0 and facts.beyond > 0, facts)
+    x.proof((facts.requeued > 0 or x.broker.redelivers) and facts.beyond > 0, facts)
     for w in workers:
         assert w.running(), "%s ended: %s" % (w.name, w.tail())
     return "%s; %s" % ("; ".join(lines), facts)
