@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AMPLE_MS = 1000, REST_MS = 300, CONSUMERS = 16, LOOK_MS = 1000 };
+enum { AMPLE_MS = 1000, REST_MS = 300, CONSUMERS = 16, LOOK_MS = 1000, FIRST_LUMP = 4 };
 
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump) {
   *f = (mg_rabbit_feed){.channel = channel, .limit = limit, .lump = lump, .epoch = 1, .first_tag = 1};
@@ -158,29 +158,34 @@ void mg_rabbit_feed_rest(mg_rabbit *r, mg_rabbit_feed *f) {
   give_back_stash(r, f);
 }
 
-/* As many may come as are asked for: no more, or other workers would wait for what lies here. */
+/* How many of max have still to come. */
+static size_t lacking(const mg_rabbit_feed *f, size_t max) {
+  size_t room = f->limit > f->held ? f->limit - f->held : 0, want = max < room ? max : room;
+  return want > f->stashed ? want - f->stashed : 0;
+}
+
+/* As many may come as are asked for: no more, or other workers would wait for what lies here. Nor are many asked for at once where few ever wait: only
+ * when all that may come has come, as much again may. */
 static mg_err open_for(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms until, mg_error *e) {
   mg_err err = mg_rabbit_channel(r->receiver, f->channel, until, NULL, e);
   if (err != MG_OK) return mg_rabbit_after(r, err);
   mg_ms now = mg_now_ms();
-  size_t room = f->limit > f->held ? f->limit - f->held : 0;
-  size_t want = max < room ? max : room;
-  want = want > f->stashed ? want - f->stashed : 0;
-  size_t credit = f->capacity - f->out;
+  size_t want = lacking(f, max), credit = f->capacity - f->out;
   if (f->lump <= 1 && (credit > want || f->stashed > max)) {
     if (f->ample_ms == 0) f->ample_ms = now;
     if (now - f->ample_ms < AMPLE_MS) return MG_OK;
-    cancel_all(r, f);
-    if (f->stashed > max) give_back_stash(r, f);
+    if (f->consumers > 0) cancel_all(r, f);
+    /* What moves is soon done here; given back it would come to others as what somebody had before, and they would begin it with care. */
+    if (f->stashed > max && now - f->taken_ms >= AMPLE_MS) give_back_stash(r, f);
     credit = 0;
+    want = lacking(f, max);
   }
   f->ample_ms = 0;
-  if (want <= credit) return MG_OK;
-  if (f->consumers == CONSUMERS) {
-    cancel_all(r, f);
-    credit = 0;
-  }
-  size_t more = want - credit;
+  if (want <= credit || (f->lump <= 1 && credit > 0)) return MG_OK;
+  size_t most = f->capacity > FIRST_LUMP ? f->capacity : FIRST_LUMP;
+  if (f->consumers == CONSUMERS) cancel_all(r, f);
+  size_t more = want - (f->capacity - f->out);
+  if (f->lump <= 1 && more > most) more = most;
   return add_consumer(r, f, more < f->lump ? f->lump : more, until, e);
 }
 
@@ -195,6 +200,7 @@ static size_t take(mg_rabbit_feed *f, size_t max, mg_batch *out, bool *no_memory
     f->stash = l->next;
     f->stashed--;
     f->held++;
+    f->taken_ms = mg_now_ms();
     got++;
     if (f->channel != MG_RABBIT_TASKS) {
       free(l->bytes);
