@@ -59,7 +59,7 @@ typedef struct mg_link_event {
 typedef struct mg_link_stats {
   mg_timing publish_seconds;                                                   /* calls that publish tasks (coordinator) or results (worker) */
   mg_timing fetch_seconds;                                                     /* fetches that brought something, their wait included */
-  uint64_t published, fetched;                                                 /* messages of those calls */
+  uint64_t published, fetched;                                                 /* tasks and results of those calls; several results may share a message */
   uint64_t sent_plain_bytes, sent_bytes, received_bytes, received_plain_bytes; /* of all frames: plain is before compression */
   uint64_t extended, extend_lost;                                              /* leases */
   uint64_t throttled;                                                          /* calls and messages that the broker refused for now */

@@ -104,8 +104,10 @@ static bool settle_all(mg_link *l) {
   for (size_t i = 0; i < l->work.count; i++) {
     mg_item *job = &l->work.items[i];
     if (!ready(job, MG_JOB_SETTLE, now)) continue;
-    const mg_held *h = mg_link_held(l, job->token);
-    if (h == NULL) { /* of an old connection: the broker brings it again, and it is dropped as a repeat */
+    mg_held *h = mg_link_held(l, job->token);
+    /* Of an old connection: the broker brings it again, and it is dropped as a repeat. Or others came in the same message, and it stays for them. */
+    if (h == NULL || h->parts > 1) {
+      if (h != NULL) h->parts--;
       mg_link_job_done(l, job);
       continue;
     }
@@ -244,30 +246,39 @@ static void settle_unread(mg_link *l, uint64_t token) {
   atomic_fetch_add(&l->backlog, 1);
 }
 
+static bool say_result(mg_link *l, uint64_t token, mg_slice body) {
+  mg_item *ev = mg_link_say(l, MG_EV_RESULT, NULL);
+  size_t at = ev == NULL ? 0 : mg_parcel_body(&l->post, body.data, body.len);
+  if (at == 0 && ev != NULL) l->post.count--;
+  if (at == 0) return false;
+  ev->token = token;
+  ev->body = at;
+  ev->body_len = body.len;
+  return true;
+}
+
 static void take_result(mg_link *l, mg_delivery *d) {
   mg_error e = {0};
-  mg_slice body;
+  mg_slice body, parts[MG_RESULTS_MOST];
   mg_frame_fault fault;
+  size_t count = 0, said = 0;
   uint64_t token = mg_link_hold(l, d->lease);
   if (token == 0) {
     BACKEND(l)->forget(l->backend, d->lease);
     return;
   }
-  if (mg_link_open_frame(l, d->body, &body, &fault, &e) != MG_OK) {
+  mg_err err = mg_link_open_frame(l, d->body, &body, &fault, &e);
+  if (err == MG_OK) err = mg_results_split(body, parts, &count, &e);
+  if (err != MG_OK) {
     say_bad(l, "a result", &e);
     settle_unread(l, token);
     return;
   }
-  mg_item *ev = mg_link_say(l, MG_EV_RESULT, NULL);
-  size_t at = ev == NULL ? 0 : mg_parcel_body(&l->post, body.data, body.len);
-  if (at == 0) { /* memory ended: the broker brings it again */
-    if (ev != NULL) l->post.count--;
-    mg_link_release(l, token);
-    return;
-  }
-  ev->token = token;
-  ev->body = at;
-  ev->body_len = body.len;
+  mg_link_held(l, token)->parts = count;
+  l->stats.fetched += count;
+  while (said < count && say_result(l, token, parts[said])) said++;
+  /* Memory ended: the broker brings it again. What was said of it by then is not settled, and comes as a repeat. */
+  if (said < count) mg_link_release(l, token);
 }
 
 static bool fetch_results(mg_link *l) {
@@ -280,7 +291,6 @@ static bool fetch_results(mg_link *l) {
   int64_t from_ns = mg_now_ns();
   mg_err err = mg_link_outcome(l, BACKEND(l)->fetch_results(l->backend, MG_LINK_CALL_ITEMS, until, &l->batch, &e), &e);
   if (l->batch.count > 0) mg_link_count_call(&l->stats.fetch_seconds, from_ns);
-  l->stats.fetched += l->batch.count;
   if (err != MG_CONN) {
     for (size_t k = 0; k < l->batch.count; k++) take_result(l, &l->batch.items[k]);
   }

@@ -39,6 +39,7 @@ typedef struct mg_held { /* a lease, named to the loop by a token: generation <<
   uint32_t generation;
   bool used;
   mg_lease *lease; /* NULL: it went with its connection */
+  size_t parts;    /* coordinator: results of the message that are not settled yet */
   /* Worker only. */
   mg_ms fetched_ms, extend_ms;
   uint32_t attempt;
@@ -103,6 +104,8 @@ struct mg_link {
   mg_publish publishes[MG_LINK_CALL_ITEMS];
   mg_settle settles[MG_LINK_CALL_ITEMS];
   size_t picked[MG_LINK_CALL_ITEMS], at[MG_LINK_CALL_ITEMS + 1]; /* index of the job behind an entry; where its frame begins */
+  size_t first[MG_LINK_CALL_ITEMS + 1];                          /* worker: which of picked is the first of an entry that holds several results */
+  char names[MG_LINK_CALL_ITEMS / 2][MG_TASK_MAX + 1];           /* and the names of such entries */
   mg_batch batch;
   uint32_t timeouts;   /* calls in a row that met their deadline */
   uint64_t good_calls; /* on this connection */

@@ -1,9 +1,14 @@
 /* The worker's turn: publish results, settle what they answered, extend, beat, read controls, fetch. */
 #include "dispatch/link_internal.h"
 
+#include "base/hash.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { EXTEND_RETRY_MS = 100, CONTROLS_MIN_MS = 100, CONTROLS_MAX_MS = 1000, GIVE_BACK_MIN_MS = 1000, GIVE_BACK_MAX_MS = 60000, LEAVE_MS = 2000 };
+/* Results of so many bytes at most share a message, of so many in all. */
+enum { PART_BYTES = 4096, TOGETHER_BYTES = 65536 };
 
 #define BACKEND(l) ((l)->config.backend)
 
@@ -42,45 +47,86 @@ static void refuse_result(mg_link *l, mg_item *job, const mg_error *e) {
   (void)mg_link_say(l, MG_EV_BAD_MESSAGE, e->text);
 }
 
+static const char *run_of(const mg_link *l, const mg_item *job) { return mg_parcel_text_at(&l->work, job->run); }
+
+/* How many of the results that were picked go in one message, from the from-th on. */
+static size_t together(const mg_link *l, size_t from, size_t count) {
+  const mg_item *job = &l->work.items[l->picked[from]];
+  size_t n = 1, bytes = job->body_len;
+  if (job->alone || job->body_len > PART_BYTES) return 1;
+  for (; from + n < count && n < MG_RESULTS_MOST; n++) {
+    const mg_item *next = &l->work.items[l->picked[from + n]];
+    bytes += next->body_len;
+    if (next->alone || next->body_len > PART_BYTES || bytes > TOGETHER_BYTES || strcmp(run_of(l, job), run_of(l, next)) != 0) break;
+  }
+  return n;
+}
+
+/* The frame of n results. A message of several is named by what is in it: sent again with others it is another one. */
+static mg_err seal_results(mg_link *l, size_t from, size_t n, char name[MG_TASK_MAX + 1], mg_error *e) {
+  mg_slice parts[MG_RESULTS_MOST];
+  uint64_t low, high;
+  for (size_t i = 0; i < n; i++) parts[i] = mg_parcel_body_of(&l->work, &l->work.items[l->picked[from + i]]);
+  if (n == 1) return mg_link_seal(l, parts[0], e);
+  mg_buf_clear(&l->scratch);
+  mg_results_encode(&l->scratch, parts, n);
+  if (l->scratch.failed) return mg_fail(e, MG_NOMEM, "no memory for a message of %zu results", n);
+  mg_slice body = mg_buf_slice(&l->scratch);
+  mg_xxh3_128(body.data, body.len, &low, &high);
+  (void)snprintf(name, MG_TASK_MAX + 1, "r.%016" PRIx64 "%016" PRIx64, high, low);
+  return mg_link_seal(l, body, e);
+}
+
+/* The results of one message were not taken: not now, or not at all. */
+static void not_taken(mg_link *l, size_t from, size_t n, bool for_now, const mg_error *e) {
+  mg_ms now = mg_now_ms();
+  if (for_now) mg_link_trouble(l, e->text);
+  for (size_t i = 0; i < n; i++) {
+    mg_item *job = &l->work.items[l->picked[from + i]];
+    if (for_now)
+      job->due = now + MG_LINK_RETRY_MS;
+    else if (n > 1)
+      job->alone = true;
+    else
+      refuse_result(l, job, e);
+  }
+}
+
 static bool publish_batch(mg_link *l, size_t count) {
   mg_error e = {0};
-  size_t n = 0;
+  size_t n = 0, names = 0, kept = 0;
   mg_buf_clear(&l->frames);
-  for (size_t k = 0; k < count; k++) {
-    mg_item *job = &l->work.items[l->picked[k]];
+  for (size_t from = 0, k; from < count; from += k) {
+    k = together(l, from, count);
     size_t at = l->frames.len;
-    if (mg_link_seal(l, mg_parcel_body_of(&l->work, job), &e) != MG_OK) {
-      refuse_result(l, job, &e);
+    mg_err err = seal_results(l, from, k, k > 1 ? l->names[names] : NULL, &e);
+    if (err != MG_OK) {
+      not_taken(l, from, k, passing(err), &e);
       continue;
     }
-    l->picked[n] = l->picked[k];
+    const mg_item *job = &l->work.items[l->picked[from]];
+    const mg_held *h = mg_link_held(l, job->token);
+    l->publishes[n] = (mg_publish){.run = run_of(l, job), .task = k > 1 ? l->names[names++] : h->task, .attempt = k > 1 ? 1 : h->attempt};
+    l->first[n] = kept;
+    for (size_t i = 0; i < k; i++) l->picked[kept++] = l->picked[from + i];
     l->at[n++] = at;
     l->at[n] = l->frames.len;
+    l->first[n] = kept;
   }
   if (n == 0) return true;
-  for (size_t k = 0; k < n; k++) {
-    const mg_item *job = &l->work.items[l->picked[k]];
-    const mg_held *h = mg_link_held(l, job->token);
-    l->publishes[k] = (mg_publish){
-        .run = mg_parcel_text_at(&l->work, job->run), .task = h->task, .attempt = h->attempt, .body = {l->frames.data + l->at[k], l->at[k + 1] - l->at[k]}};
-  }
+  for (size_t k = 0; k < n; k++) l->publishes[k].body = (mg_slice){l->frames.data + l->at[k], l->at[k + 1] - l->at[k]};
   int64_t from_ns = mg_now_ns();
   mg_err whole = mg_link_outcome(l, BACKEND(l)->publish_results(l->backend, l->publishes, n, mg_link_call_until(l), &e), &e);
   mg_link_count_call(&l->stats.publish_seconds, from_ns);
   if (whole == MG_CONN) return false;
-  mg_ms retry = mg_now_ms() + MG_LINK_RETRY_MS;
   for (size_t k = 0; k < n; k++) {
-    mg_item *job = &l->work.items[l->picked[k]];
     mg_err err = whole == MG_OK ? l->publishes[k].err : whole;
-    if (err == MG_OK) {
-      job->flag = true;
-      l->stats.published++;
-    } else if (passing(err)) {
-      job->due = retry;
-      mg_link_trouble(l, e.text);
-    } else {
-      refuse_result(l, job, &e);
+    if (err != MG_OK) {
+      not_taken(l, l->first[k], l->first[k + 1] - l->first[k], passing(err), &e);
+      continue;
     }
+    l->stats.published += l->first[k + 1] - l->first[k];
+    for (size_t i = l->first[k]; i < l->first[k + 1]; i++) l->work.items[l->picked[i]].flag = true;
   }
   return true;
 }

@@ -20,6 +20,7 @@ typedef struct mg_item {
   uint32_t attempt;
   int state;
   bool flag, done;
+  bool alone;             /* a result that goes in a message of its own: with others it was refused */
   mg_ms ms;               /* a delay, a time to live, or a stamp */
   mg_ms due;              /* not before */
   size_t run, task, text; /* places of NUL-terminated texts */

@@ -39,6 +39,13 @@ static mg_err open_within(mg_reader *r, mg_slice bytes, mg_wire_type type, size_
   return MG_OK;
 }
 
+bool mg_wire_is(mg_slice bytes, mg_wire_type type) {
+  mg_reader r = mg_reader_over(bytes);
+  (void)mg_read_uint(&r, 1, 127, "version");
+  (void)mg_read_array(&r, 1, SIZE_MAX, 1, "fields");
+  return mg_read_uint(&r, 0, 127, "type") == (uint64_t)type;
+}
+
 mg_err mg_wire_open(mg_reader *r, mg_slice bytes, mg_wire_type type, size_t fields, const char *what, mg_error *e) {
   size_t there;
   return open_within(r, bytes, type, fields, fields, &there, what, e);

@@ -112,6 +112,13 @@ void mg_result_encode(mg_buf *out, const mg_result *r);
 mg_err mg_result_decode(mg_result *r, mg_slice bytes, mg_error *e); /* mg_result_fini afterwards, on failure too */
 void mg_result_fini(mg_result *r);
 
+/* Several encoded results of one run in one message; a single one travels by itself. */
+#define MG_RESULTS_MOST 256
+void mg_results_encode(mg_buf *out, const mg_slice *parts, size_t count);
+/* The encoded results, each as it was given, borrowed from bytes; a message that is one result is its own only part. Looks at the envelope alone: each part is
+ * still to be decoded. */
+mg_err mg_results_split(mg_slice bytes, mg_slice parts[MG_RESULTS_MOST], size_t *count, mg_error *e);
+
 typedef struct mg_beat_task {
   char run[MG_RUN_MAX + 1];
   char id[MG_TASK_MAX + 1];

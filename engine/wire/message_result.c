@@ -198,3 +198,23 @@ void mg_result_fini(mg_result *r) {
   r->count = 0;
   r->failed_count = r->violation_count = r->label_count = 0;
 }
+
+#define RESULTS_FIELDS 2
+
+void mg_results_encode(mg_buf *out, const mg_slice *parts, size_t count) {
+  msgpack_packer p = mg_wire_begin(out, MG_WIRE_RESULTS, RESULTS_FIELDS);
+  msgpack_pack_array(&p, count);
+  for (size_t i = 0; i < count; i++) mg_wire_bytes(&p, parts[i].data, parts[i].len);
+}
+
+mg_err mg_results_split(mg_slice bytes, mg_slice parts[MG_RESULTS_MOST], size_t *count, mg_error *e) {
+  mg_reader r;
+  *count = 1;
+  parts[0] = bytes;
+  if (!mg_wire_is(bytes, MG_WIRE_RESULTS)) return MG_OK;
+  mg_err err = mg_wire_open(&r, bytes, MG_WIRE_RESULTS, RESULTS_FIELDS, "results", e);
+  if (err != MG_OK) return err;
+  *count = mg_read_array(&r, 1, MG_RESULTS_MOST, 1, "results");
+  for (size_t i = 0; i < *count; i++) parts[i] = mg_read_bin(&r, "results");
+  return mg_reader_end(&r, "results", e);
+}

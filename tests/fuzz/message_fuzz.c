@@ -37,6 +37,10 @@ static void read_message(mg_slice bytes) {
   COMES_BACK(result, bytes, mg_result_fini);
   COMES_BACK(beat, bytes, mg_beat_fini);
   COMES_BACK(control, bytes, nothing);
+  mg_slice parts[MG_RESULTS_MOST];
+  size_t count;
+  if (mg_results_split(bytes, parts, &count, NULL) != MG_OK) return;
+  for (size_t i = 0; i < count; i++) require(parts[i].len == 0 || (parts[i].data >= bytes.data && parts[i].data + parts[i].len <= bytes.data + bytes.len));
 }
 
 static void read_frame(const mg_codec *c, mg_slice framed) {

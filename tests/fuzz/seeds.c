@@ -48,6 +48,7 @@ int main(int argc, char **argv) {
   mg_task_encode(&b, &payload), save_message(argv[1], "payload", &b);
   mg_result_encode(&b, &result), save_message(argv[1], "result", &b);
   mg_result_encode(&b, &refusal), save_message(argv[1], "refusal", &b);
+  mg_results_encode(&b, (mg_slice[]){mg_slice_of("one"), mg_slice_of("two")}, 2), save_message(argv[1], "results", &b);
   mg_beat_encode(&b, &beat), save_message(argv[1], "beat", &b);
   mg_control_encode(&b, &control), save_message(argv[1], "control", &b);
   mg_buf_fini(&b);

@@ -199,6 +199,32 @@ static void a_flipped_bit_is_refused_or_read(void **state) {
   }
 }
 
+static void results_share_a_message(void **state) {
+  (void)state;
+  mg_buf together = {0}, one = {0};
+  mg_slice parts[MG_RESULTS_MOST], given[] = {mg_slice_of("first"), mg_slice_of("the second"), mg_slice_of("")};
+  size_t count = 0;
+  mg_results_encode(&together, given, 3);
+  mg_slice bytes = mg_buf_slice(&together);
+  assert_int_equal(mg_results_split(bytes, parts, &count, NULL), MG_OK);
+  assert_int_equal(count, 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(parts[i].len, given[i].len);
+    if (parts[i].len > 0) assert_memory_equal(parts[i].data, given[i].data, parts[i].len);
+  }
+  for (size_t len = 4; len < bytes.len; len++) assert_int_equal(mg_results_split((mg_slice){bytes.data, len}, parts, &count, NULL), MG_ARG);
+  encode_sample(RESULT, &one);
+  assert_int_equal(mg_results_split(mg_buf_slice(&one), parts, &count, NULL), MG_OK);
+  assert_true(count == 1 && parts[0].data == one.data && parts[0].len == one.len);
+  mg_slice many[MG_RESULTS_MOST + 1];
+  for (size_t i = 0; i <= MG_RESULTS_MOST; i++) many[i] = mg_slice_of("x");
+  mg_buf_clear(&together);
+  mg_results_encode(&together, many, MG_RESULTS_MOST + 1);
+  assert_int_equal(mg_results_split(mg_buf_slice(&together), parts, &count, NULL), MG_ARG);
+  mg_buf_fini(&together);
+  mg_buf_fini(&one);
+}
+
 static void a_message_of_another_type_is_refused(void **state) {
   (void)state;
   static const int reader_of[] = {TASK, RESULT, BEAT, CONTROL};
@@ -395,6 +421,7 @@ int main(void) {
       cmocka_unit_test(a_cut_message_is_refused),
       cmocka_unit_test(a_flipped_bit_is_refused_or_read),
       cmocka_unit_test(a_message_of_another_type_is_refused),
+      cmocka_unit_test(results_share_a_message),
       cmocka_unit_test(a_newer_version_is_told_apart),
       cmocka_unit_test(a_huge_claim_allocates_nothing),
       cmocka_unit_test(deep_nesting_is_refused_without_recursion),
