@@ -99,7 +99,7 @@ static mg_err understand(mg_buf *in, const char *where, json_t **out, mg_error *
   return *out != NULL ? MG_OK : mg_fail(e, MG_FATAL, "%s answers with what is no JSON", where);
 }
 
-static mg_err get(const mg_rabbit *r, const char *path, mg_ms until, json_t **out, mg_error *e) {
+mg_err mg_rabbit_manage(const mg_rabbit *r, const char *path, mg_ms until, json_t **out, mg_error *e) {
   mg_management_url u = {0};
   mg_transport *t = NULL;
   mg_buf request = {0}, answer = {0};
@@ -128,11 +128,18 @@ static json_t *ask(mg_rabbit *r, const char *path, mg_ms until) {
   mg_error e = {0};
   json_t *j = NULL;
   if (now < r->manage_after_ms) return NULL;
-  if (get(r, path, until < now + ANSWER_MS ? until : now + ANSWER_MS, &j, &e) == MG_OK) return j;
+  if (mg_rabbit_manage(r, path, until < now + ANSWER_MS ? until : now + ANSWER_MS, &j, &e) == MG_OK) return j;
   r->manage_after_ms = mg_now_ms() + AFTER_FAULT_MS;
   mg_log_rarely(&said, SAY_EVERY_MS, MG_LOG_WARN, "broker_notice", MG_FIELDS(MG_LT("queue_name", r->settings.queue)),
                 "tasks held by workers are not counted, and the broker's memory is not known: %s", e.text);
   return NULL;
+}
+
+void mg_rabbit_put_queue_path(mg_buf *out, const mg_rabbit *r, const char *queue) {
+  mg_buf_puts(out, "queues/");
+  put_segment(out, r->settings.virtual_host);
+  mg_buf_puts(out, "/");
+  put_segment(out, queue);
 }
 
 /* The broker's own numbers are some seconds old: asking oftener tells nothing. Where it fails, depth is what it is without. */
@@ -142,10 +149,7 @@ int64_t mg_rabbit_in_flight(mg_rabbit *r) {
   if (r->managed_ms != 0 && now - r->managed_ms < FRESH_MS) return r->in_flight;
   r->managed_ms = now;
   mg_buf path = {0};
-  mg_buf_puts(&path, "queues/");
-  put_segment(&path, r->settings.virtual_host);
-  mg_buf_puts(&path, "/");
-  put_segment(&path, r->settings.queue);
+  mg_rabbit_put_queue_path(&path, r, r->settings.queue);
   mg_buf_puts(&path, "?columns=messages_unacknowledged");
   mg_buf_put(&path, "", 1);
   json_t *j = path.failed ? NULL : ask(r, (const char *)path.data, now + ANSWER_MS), *n = json_object_get(j, "messages_unacknowledged");

@@ -139,6 +139,13 @@ mg_err mg_rabbit_check_names(const char *run, const char *task, mg_error *e);
 /* management.c: messages that workers hold; -1 where no management_url is given, or nothing answers there. */
 int64_t mg_rabbit_in_flight(mg_rabbit *r);
 mg_err mg_rabbit_stats(mg_backend *b, mg_ms until, mg_broker_stats *out, mg_error *e);
+/* One GET under api/; management_url must be given. */
+struct json_t;
+mg_err mg_rabbit_manage(const mg_rabbit *r, const char *path, mg_ms until, struct json_t **out, mg_error *e);
+void mg_rabbit_put_queue_path(mg_buf *out, const mg_rabbit *r, const char *queue);
+
+/* examine.c */
+mg_err mg_rabbit_examine(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
 
 /* feed.c */
 void mg_rabbit_feed_init(mg_rabbit_feed *f, uint16_t channel, const char *queue, uint32_t limit, uint32_t lump);

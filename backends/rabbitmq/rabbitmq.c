@@ -200,4 +200,5 @@ const mg_backend_ops mg_rabbitmq_backend = {
     .service = rabbit_service,
     .publish_dead = mg_rabbit_publish_dead,
     .stats = mg_rabbit_stats,
+    .examine = mg_rabbit_examine,
 };

@@ -117,12 +117,90 @@ static void without_leave_there_are_no_numbers(void **state) {
   mg_sides_close(&s);
 }
 
+static char findings[8000];
+
+static void note(void *owner, const mg_finding *f) {
+  static const char *const levels[] = {"ok", "warn", "fail"};
+  size_t at = strlen(findings);
+  (void)owner;
+  (void)snprintf(findings + at, sizeof findings - at, "%s %s: %s\n", levels[f->level], f->check, f->text);
+  if (f->level != MG_FINDING_OK) assert_non_null(f->mend);
+}
+
+/* Until a text is among what is found: the management API is some seconds behind. */
+static void examine_until(const char *name, const char *user, bool managed, const char *text) {
+  char url[200];
+  mg_ms end = mg_now_ms() + PATIENCE_MS;
+  mg_options *o = mg_options_new();
+  mg_error e = {0};
+  assert_non_null(o);
+  mg_test_rabbit_options(&node, false, o);
+  (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", web_port);
+  (void)mg_options_set_text(o, "queue_name", name);
+  (void)mg_options_set_text(o, "connection.username", user);
+  (void)mg_options_set_text(o, "connection.password", user);
+  (void)mg_options_set_bool(o, "durable", strcmp(name, "wrong") == 0);
+  if (managed) (void)mg_options_set_text(o, "management_url", url);
+  mg_backend *b = mg_sides_open_one(&mg_rabbitmq_backend, o, "doctor", NULL);
+  do {
+    findings[0] = '\0';
+    if (mg_rabbitmq_backend.examine(b, note, NULL, mg_sides_soon(), &e) != MG_OK) fail_msg("%s", e.text);
+    if (strstr(findings, text) == NULL) rest();
+  } while (strstr(findings, text) == NULL && mg_now_ms() < end);
+  mg_rabbitmq_backend.close(b);
+  mg_options_free(o);
+}
+
+static void expect_finding(const char *text) {
+  if (strstr(findings, text) == NULL) fail_msg("not found: \"%s\", but\n%s", text, findings);
+}
+
+/* Erlang for the node. A policy that drops tasks, and an alarm; then a user of its own, and nobody else. */
+static const char set_up_wrongly[] =
+    "rabbit_policy:set(<<\"/\">>, <<\"bad\">>, <<\"^wrong$\">>, [{<<\"max-length\">>, 100}, {<<\"message-ttl\">>, 60000}, {<<\"delivery-limit\">>, 3}], "
+    "0, <<\"queues\">>, <<\"guest\">>), vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000}).";
+static const char set_up_well[] =
+    "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000000}), rabbit_auth_backend_internal:add_user(<<\"tester\">>, <<\"tester\">>, <<\"t\">>), "
+    "rabbit_auth_backend_internal:set_tags(<<\"tester\">>, [monitoring], <<\"t\">>), "
+    "rabbit_auth_backend_internal:set_permissions(<<\"tester\">>, <<\"/\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"t\">>), "
+    "rabbit_auth_backend_internal:change_password(<<\"guest\">>, <<\"not-guest\">>, <<\"t\">>).";
+
+/* The last test: guest is gone afterwards. */
+static void the_doctor_finds_what_is_wrong(void **state) {
+  (void)state;
+  char out[500];
+  assert_true(mg_test_rabbit_ctl(&node, out, sizeof out, "eval", set_up_wrongly, NULL));
+  examine_until("wrong", "guest", true, "fail limits");
+  expect_finding("warn encryption: no TLS");
+  expect_finding("warn authentication: logged in as guest");
+  expect_finding("ok durability: wrong is a quorum queue");
+  expect_finding("ok dead letters: go to wrong.dead");
+  expect_finding("warn rights:");
+  expect_finding("warn quorum: 1 node:");
+  expect_finding("warn disk:");
+  expect_finding("fail limits: wrong holds at most 100 messages and drops");
+  expect_finding("warn limits: wrong keeps messages for 60 s");
+  expect_finding("warn limits: after 3 deliveries");
+  examine_until("wrong", "guest", true, "is out of memory");
+  expect_finding("fail alarm: ");
+
+  assert_true(mg_test_rabbit_ctl(&node, out, sizeof out, "eval", set_up_well, NULL));
+  examine_until("right", "tester", true, "ok memory");
+  expect_finding("ok authentication: logged in as tester; guest is refused");
+  expect_finding("ok rights:");
+  expect_finding("warn durability: right is a classic queue");
+  assert_null(strstr(findings, "limits:"));
+  examine_until("right", "tester", false, "warn management: without management_url");
+  expect_finding("ok consumer_timeout: taken to be 1800 s");
+}
+
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(memory_of_the_nodes),
       cmocka_unit_test(what_workers_hold),
       cmocka_unit_test(one_that_is_silent_is_asked_once),
       cmocka_unit_test(without_leave_there_are_no_numbers),
+      cmocka_unit_test(the_doctor_finds_what_is_wrong),
   };
   char config[200];
   if (argc > 1) cmocka_set_test_filter(argv[1]);
