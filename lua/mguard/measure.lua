@@ -105,11 +105,17 @@ end
 -- A view for each metric, then for each built-in that is asked for.
 local function views_of(spec, endpoints, monitors, asked, first)
   local views = {}
+  -- A ratio is held against 1 + the share, or 1 - the share where more is better: at 0 it would hold or fail whatever is measured.
+  local function share(what, view, value)
+    local higher = view.better == "higher"
+    if not value or view.kind == "mean" or (higher and value < 1) or (not higher and value > -1) then return end
+    where.fail(spec.where, ("%s.%s is a share, so it must be %s, got %s"):format(what, view.name,
+      higher and "below 1 (more is better)" or "above -1", rule.show(value)))
+  end
   local function add(view)
     view.margin, view.limit = endpoints[view.name], monitors[view.name]
-    if view.margin and view.kind ~= "mean" and view.margin <= -1 then
-      where.fail(spec.where, ("endpoints.%s is a share, so it must be above -1"):format(view.name))
-    end
+    share("endpoints", view, view.margin)
+    share("monitors", view, view.limit)
     views[#views + 1] = view
   end
   for i, m in ipairs(spec.metrics) do

@@ -81,6 +81,11 @@ describe("what a plan measures", function()
     assert.are.equal(0.5, by_name.latency_p50.limit)
   end)
 
+  it("can ask a ratio of which more is better to double", function()
+    local spec = open "metrics = { mg.metric { 'speed', value = print, better = 'higher', kind = 'ratio' } }, endpoints = { speed = -1 }"
+    assert.are.equal(-1, spec.views[3].margin)
+  end)
+
   it("takes more metrics, a cluster and a group from the plan", function()
     local spec = open "metrics = { mg.metric { 'more', value = print } }, cluster = print, group = print, monitors = { fairness = 0.1 }"
     assert.are.equal(3, #spec.metrics)
@@ -99,6 +104,9 @@ describe("what a plan measures", function()
     ["measure = { 'latncy' }"] = 'measure names "latncy"; did you mean "latency"?',
     ["measure = { 'latency_p0' }"] = 'measure names "latency_p0"',
     ["endpoints = { latency = -1 }"] = "endpoints.latency is a share, so it must be above -1",
+    ["monitors = { latency_p95 = -1.5 }"] = "monitors.latency_p95 is a share, so it must be above -1, got -1.5",
+    ["metrics = { mg.metric { 'speed', value = print, better = 'higher', kind = 'ratio' } }, endpoints = { speed = 1 }"] =
+      "endpoints.speed is a share, so it must be below 1 (more is better), got 1",
     ["endpoints = { 3 }"] = "endpoints takes metrics as keys",
     ["baseline = NONE, endpoints = { tokens = 1 }"] = "endpoints compare with a baseline, and the plan has none",
     ["baseline = NONE, monitors = { tokens = 1 }"] = "monitors.tokens compares with a baseline, and the plan has none; only fairness does without",
