@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,8 +127,10 @@ static mg_err refused(mg_sqs_client *c, const mg_sqs_exchange *x, const char *ac
   }
   const char *from = mg_sqs_credentials_source(c->credentials);
   if (has(code, "AccessDenied") || has(code, "AccessDeniedException") || has(code, "NotAuthorized")) {
-    return mg_fail(e, MG_FATAL, "access denied: the identity of %s may not do sqs:%s on %.300s; its policy must allow it", from, action,
-                   queue != NULL ? queue : "*");
+    /* In the words of policies, which know no batches. */
+    const char *batch = strstr(action, "Batch");
+    return mg_fail(e, MG_FATAL, "access denied: the identity of %s may not do sqs:%.*s on %.300s; its policy must allow it", from,
+                   (int)(batch != NULL ? batch - action : (ptrdiff_t)strlen(action)), action, queue != NULL ? queue : "*");
   }
   if (has(code, "Signature") || has(code, "InvalidClientTokenId") || has(code, "UnrecognizedClient") || has(code, "InvalidAccessKeyId") || x->status == 403) {
     return mg_fail(e, MG_FATAL, "%s: the credentials of %s were refused (%s): is the key right, and the region %s?", where, from, code, c->settings->region);

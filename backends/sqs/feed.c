@@ -1,6 +1,7 @@
 /* What comes: receive calls that stay open, what they brought, and its way back where nobody asks for it. */
 #include "backends/sqs/parts.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,15 @@ static void take_message(mg_sqs *s, mg_sqs_feed *f, json_t *message, mg_ms came_
   stash(f, receipt, text, slice.len, receives > 0 ? (unsigned)receives : 1, came_ms, visible_s);
 }
 
+/* SQS may have taken the call, and hides its messages for their whole visibility timeout: on a FIFO queue the same call is answered by the same messages. */
+static void ask_again(mg_sqs_feed *f, const mg_sqs_poll *p) {
+  bool lost = p->x->status == 0 || p->x->status >= 500;
+  if (!lost || p->ask.attempt[0] == '\0' || f->again_count == MG_SQS_POLLS) return;
+  mg_sqs_ask *a = &f->again[f->again_count++];
+  *a = p->ask;
+  if (a->expires == 0) a->expires = p->x->done_ms + 1000 * (mg_ms)a->visible_s;
+}
+
 static void take_poll(mg_sqs *s, mg_sqs_feed *f, const mg_sqs_poll *p) {
   json_t *reply = NULL, *message;
   mg_error why = {0};
@@ -101,18 +111,19 @@ static void take_poll(mg_sqs *s, mg_sqs_feed *f, const mg_sqs_poll *p) {
     f->pause++;
     f->failures++;
     f->next_poll = now + mg_sqs_back_off(f->pause - 1);
+    ask_again(f, p);
     return;
   }
   f->fault = MG_OK;
   f->pause = f->failures = 0;
   json_array_foreach(json_object_get(reply, "Messages"), k, message) {
     n++;
-    take_message(s, f, message, p->x->done_ms, p->visible_s);
+    take_message(s, f, message, p->x->done_ms, p->ask.visible_s);
   }
   json_decref(reply);
   if (n > 0) f->empty_ms = 0;
   if (n == 0 && f->empty_ms == 0) f->empty_ms = now;
-  f->width = n == p->max ? (f->width * 2 < MG_SQS_POLLS ? f->width * 2 : MG_SQS_POLLS) : 1;
+  f->width = n == p->ask.max ? (f->width * 2 < MG_SQS_POLLS ? f->width * 2 : MG_SQS_POLLS) : 1;
   f->next_poll = n == 0 && s->settings.long_poll_s == 0 ? now + SHORT_EVERY_MS : 0;
 }
 
@@ -131,17 +142,32 @@ void mg_sqs_feed_take(mg_sqs *s, mg_sqs_feed *f) {
 
 /* --- polls --- */
 
-static mg_err open_poll(mg_sqs *s, mg_sqs_feed *f, unsigned max, int visible_s, int wait_s, mg_ms until) {
-  mg_sqs_poll p = {.x = mg_sqs_exchange_new(s->client.http), .max = max, .visible_s = visible_s};
+/* One whose answer was lost, else a new one. */
+static mg_sqs_ask next_ask(const mg_sqs *s, mg_sqs_feed *f, unsigned max, int visible_s) {
+  mg_sqs_ask a = {.max = max, .visible_s = visible_s};
+  mg_ms now = mg_now_ms();
+  while (f->again_count > 0) {
+    mg_sqs_ask lost = f->again[--f->again_count];
+    if (lost.expires > now) return lost;
+  }
+  if (f == &s->tasks && s->settings.fifo)
+    (void)snprintf(a.attempt, sizeof a.attempt, "%016llx%016llx", (unsigned long long)mg_random64(), (unsigned long long)mg_random64());
+  return a;
+}
+
+static mg_err open_poll(mg_sqs *s, mg_sqs_feed *f, const mg_sqs_ask *ask, int wait_s, mg_ms until) {
+  mg_sqs_poll p = {.x = mg_sqs_exchange_new(s->client.http), .ask = *ask};
   if (p.x == NULL) return MG_NOMEM;
   mg_buf *body = &p.x->body;
   mg_buf_puts(body, "{\"QueueUrl\":");
   mg_sqs_put_string(body, f->queue);
-  mg_buf_putf(body, ",\"MaxNumberOfMessages\":%u,\"VisibilityTimeout\":%d,\"WaitTimeSeconds\":%d", max, visible_s, wait_s);
+  mg_buf_putf(body, ",\"MaxNumberOfMessages\":%u,\"VisibilityTimeout\":%d,\"WaitTimeSeconds\":%d", ask->max, ask->visible_s, wait_s);
+  if (ask->attempt[0] != '\0') mg_buf_putf(body, ",\"ReceiveRequestAttemptId\":\"%s\"", ask->attempt);
   mg_buf_puts(body, ",\"MessageSystemAttributeNames\":[\"SentTimestamp\",\"ApproximateReceiveCount\"]}");
   mg_err err = mg_sqs_start(&s->client, p.x, "ReceiveMessage", 1000 * (mg_ms)wait_s + ANSWER_MS, until, &f->why);
   if (err != MG_OK) {
     mg_sqs_exchange_end(s->client.http, p.x);
+    if (ask->expires != 0) f->again[f->again_count++] = *ask; /* as it was */
     f->fault = err;
     f->next_poll = mg_now_ms() + mg_sqs_back_off(f->pause++);
     return err;
@@ -153,34 +179,38 @@ static mg_err open_poll(mg_sqs *s, mg_sqs_feed *f, unsigned max, int visible_s, 
 mg_err mg_sqs_feed_poll(mg_sqs *s, mg_sqs_feed *f, size_t max, mg_ms lease_ms, bool wait, mg_ms until) {
   size_t coming = f->stashed;
   mg_ms now = mg_now_ms();
-  for (size_t i = 0; i < f->open; i++) coming += f->polls[i].max;
+  for (size_t i = 0; i < f->open; i++) coming += f->polls[i].ask.max;
   int visible_s = (int)((lease_ms + 999) / 1000);
+  if (visible_s < 1) visible_s = 1;
+  if (visible_s > 43200) visible_s = 43200;
   while (coming < max && f->open < f->width && now >= f->next_poll && now >= s->client.slow_until) {
     size_t left = max - coming;
     unsigned n = left < MG_SQS_BATCH ? (unsigned)left : MG_SQS_BATCH;
     /* A poll outlives the process that made it, and may take a task along: the one that waits long is that of an idle worker. */
     int longest = f->held > 0 || f->open > 0 ? HELD_WAIT_S : s->settings.long_poll_s;
     int wait_s = !wait ? 0 : longest < s->settings.long_poll_s ? longest : s->settings.long_poll_s;
-    mg_err err = open_poll(s, f, n, visible_s < 1 ? 1 : visible_s > 43200 ? 43200 : visible_s, wait_s, until);
+    mg_sqs_ask ask = next_ask(s, f, n, visible_s);
+    mg_err err = open_poll(s, f, &ask, wait_s, until);
     if (err != MG_OK) return err;
-    coming += n;
+    coming += ask.max;
   }
   return MG_OK;
 }
 
 /* --- fetching --- */
 
-static bool deliver(mg_sqs *s, mg_lease *l, mg_ms until, mg_batch *out) {
+/* MG_AGAIN: not now. MG_NOMEM: no memory. */
+static mg_err deliver(mg_sqs *s, mg_lease *l, mg_ms until, mg_batch *out) {
   mg_sqs_envelope v;
   mg_error why = {0};
   mg_slice text = {(const uint8_t *)l->text, l->len};
   (void)mg_sqs_envelope_read(&v, text, &s->scratch);
   if (v.object[0] != '\0') {
     mg_err err = mg_sqs_unspill(s, &v, until, &s->scratch, &why);
-    if (err != MG_OK) { /* for now: it comes again. For ever: its body is empty, which nobody can read, and it goes to the dead letters */
+    if (err != MG_OK) { /* for ever: its body is empty, which nobody can read, and it goes to the dead letters */
       static mg_log_limit limit;
       mg_log_rarely(&limit, 10000, MG_LOG_WARN, "spill_missing", MG_NO_FIELDS, "%s", why.text);
-      if (err != MG_LOST) return false;
+      if (err != MG_LOST) return MG_AGAIN;
       mg_buf_clear(&s->scratch);
     }
   }
@@ -191,24 +221,23 @@ static bool deliver(mg_sqs *s, mg_lease *l, mg_ms until, mg_batch *out) {
                    .from = "",
                    .body = mg_buf_slice(&s->scratch),
                    .lease = l};
-  if (s->scratch.failed || !mg_batch_add(out, &d)) return false;
+  if (s->scratch.failed || !mg_batch_add(out, &d)) return MG_NOMEM;
   l->state = MG_SQS_HELD;
   l->feed->held++;
   l->feed->stashed--;
-  return true;
+  return MG_OK;
 }
 
-/* From the stash; what cannot be handed up, or whose time is nearly over, is dropped: it comes again. */
+/* From the stash. What cannot be read for now stays there; what cannot be handed up, or whose time is nearly over, is dropped: it comes again. */
 static size_t take_stash(mg_sqs *s, mg_sqs_feed *f, size_t max, mg_ms until, mg_batch *out) {
   size_t n = 0;
   mg_ms now = mg_now_ms();
   for (mg_lease *l = f->first, *next; l != NULL && n < max && f->stashed > 0; l = next) {
     next = l->next;
     if (l->state != MG_SQS_STASHED) continue;
-    if (l->ends_ms - now > MARGIN_MS && deliver(s, l, until, out))
-      n++;
-    else
-      mg_sqs_lease_free(l);
+    mg_err err = l->ends_ms - now > MARGIN_MS ? deliver(s, l, until, out) : MG_LOST;
+    n += err == MG_OK;
+    if (err == MG_LOST || err == MG_NOMEM) mg_sqs_lease_free(l);
   }
   return n;
 }

@@ -135,7 +135,6 @@ void mg_sqs_peer_seen(mg_sqs *s, const char *run, mg_ms for_ms, bool announced) 
   if (announced || (!p->announced && now + for_ms > p->expires)) p->expires = now + for_ms;
 }
 
-/* The word that it is over is taken off the board by whoever reads it first; the control about the run stays there for all. */
 bool mg_sqs_peer_announced(const mg_sqs *s, const char *run) {
   mg_ms now = mg_now_ms();
   const mg_sqs_note *control = find_note(&s->notes, 'c', run), *live = find_note(&s->notes, 'l', run);
@@ -159,16 +158,14 @@ static void take_from_board(mg_sqs *s, json_t *message) {
   mg_ms now = mg_now_ms(), expires = end_of(s, &v, sent_ms);
   if (!ours || (v.kind != 'c' && v.kind != 'l') || expires <= now) {
     mg_sqs_discard(s, s->board, receipt);
-    if (!ours || v.kind != 'l' || put_note(&s->notes, 'l', v.run, v.serial, sent_ms, (mg_slice){0}, now + LIVE_MS) != 1) return;
-    mg_sqs_peer_seen(s, v.run, 0, true); /* a run that said its end */
     return;
   }
   const char *subject = v.kind == 'l' ? v.run : v.task;
   int news = put_note(&s->notes, v.kind, subject, v.serial, sent_ms, mg_buf_slice(&s->scratch), v.kind == 'l' ? now + 2 * LIVE_MS : expires);
   if (news < 0)
     mg_sqs_discard(s, s->board, receipt);
-  else if (v.kind == 'l' && news > 0)
-    mg_sqs_peer_seen(s, v.run, expires - now, true);
+  else if (v.kind == 'l' && news > 0) /* with a reason: it said its end, which stays here as long as what it said before might */
+    mg_sqs_peer_seen(s, v.run, v.why[0] != '\0' ? 0 : expires - now, true);
 }
 
 static void fill_look(void *owner, size_t index, mg_buf *body) {
@@ -239,7 +236,8 @@ static mg_err post(mg_sqs *s, mg_sqs_envelope *v, mg_slice body, mg_ms until, mg
 }
 
 mg_err mg_sqs_announce(mg_sqs *s, bool over, mg_ms until, mg_error *e) {
-  mg_sqs_envelope v = {.kind = 'l', .ttl_ms = over ? 1 : LIVE_MS};
+  mg_sqs_envelope v = {.kind = 'l', .ttl_ms = LIVE_MS};
+  if (over) (void)snprintf(v.why, sizeof v.why, "over");
   (void)snprintf(v.run, sizeof v.run, "%s", s->run);
   (void)snprintf(v.from, sizeof v.from, "%.200s", s->identity);
   s->announce_next = mg_now_ms() + ANNOUNCE_MS;

@@ -24,10 +24,16 @@ struct mg_lease {
   char bytes[];
 };
 
-typedef struct mg_sqs_poll { /* a ReceiveMessage under way */
-  mg_sqs_exchange *x;
+typedef struct mg_sqs_ask { /* for messages */
   unsigned max;
   int visible_s;
+  char attempt[33]; /* its id on a FIFO queue: the same again brings what an answer that was lost brought; else "" */
+  mg_ms expires;    /* of one to be made again: then its messages are visible anyway */
+} mg_sqs_ask;
+
+typedef struct mg_sqs_poll { /* a ReceiveMessage under way */
+  mg_sqs_exchange *x;
+  mg_sqs_ask ask;
 } mg_sqs_poll;
 
 /* What one queue brings: receive calls are kept open across the backend's calls, since one that is broken off may lose its messages until their
@@ -37,6 +43,8 @@ struct mg_sqs_feed {
   bool closed;                  /* purged: is not asked any more */
   mg_sqs_poll polls[MG_SQS_POLLS];
   size_t open, width; /* calls under way; how many may be, by what the last ones brought */
+  mg_sqs_ask again[MG_SQS_POLLS]; /* those whose answer was lost */
+  size_t again_count;
   mg_lease *first, *last;
   size_t held, stashed;
   mg_ms next_poll; /* not before: short polls keep a distance, failures a longer one */

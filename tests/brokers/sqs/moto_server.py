@@ -1,6 +1,7 @@
 """SQS, S3 and STS of moto on a free port of 127.0.0.1, with signatures and policies checked.
 
-`moto_server.py KEY SECRET [POLICY_FILE]`: the user KEY may do all, or what the policy says. Prints its port once it serves. What the real service
+`moto_server.py KEY SECRET [POLICY_FILE]`: the user KEY may do all, or what the policy says; so may the role arn:aws:iam::123456789012:role/mguard-tests,
+which anybody may take. There is a bucket mguard-spill. Prints its port once it serves. What the real service
 does and moto does not: calls come one after the other, a long poll whose client has gone takes no message, and sending or receiving one message does
 not cost a look at all that are there.
 """
@@ -17,6 +18,7 @@ from moto import settings
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
 from moto.sqs import models
 from moto.sqs.models import Queue, SQSBackend
 from werkzeug.serving import make_server
@@ -93,6 +95,10 @@ def user(key, secret, policy):
     iam.put_user_policy("tests", "tests", policy)
     made = iam.create_access_key("tests")
     made.access_key_id, made.secret_access_key = key, secret
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    iam.create_role("mguard-tests", json.dumps(trust), "/", None, "", [], 3600)
+    iam.put_role_policy("mguard-tests", "tests", policy)
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("mguard-spill", "us-east-1")
 
 
 class Quiet(MotoRequestHandler):
