@@ -191,6 +191,9 @@ mg_err mg_sqs_list_dead(mg_backend *b, const char *run, size_t max, mg_ms until,
 mg_err mg_sqs_redrive(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
 mg_err mg_sqs_purge_dead(mg_backend *b, const char *run, const char *const *tasks, size_t count, mg_ms until, size_t *moved, mg_error *e);
 
+/* examine.c: what may lose tasks, refuse them, or let others in. */
+mg_err mg_sqs_examine(mg_backend *b, mg_finding_sink *sink, void *owner, mg_ms until, mg_error *e);
+
 /* spill.c: bodies that no message holds. */
 mg_err mg_sqs_spill(mg_sqs *s, mg_sqs_envelope *v, mg_slice body, mg_ms until, mg_error *e);        /* MG_ARG where none is configured */
 mg_err mg_sqs_unspill(mg_sqs *s, const mg_sqs_envelope *v, mg_ms until, mg_buf *body, mg_error *e); /* MG_LOST: it is gone or spoilt */

@@ -94,8 +94,8 @@ mg_err mg_sqs_settings_init(mg_sqs_settings *s, const mg_options *o, mg_error *e
   s->retention_s = mg_options_int(o, "retention_seconds", 7 * 86400);
   if (s->retention_s < 60) s->retention_s = 60;
   if (s->retention_s > 1209600) s->retention_s = 1209600;
-  s->results_lease_ms = (mg_ms)(1000 * mg_options_real(o, "lease_seconds", 60));
-  if (s->results_lease_ms < RESULTS_LEASE_MIN_MS) s->results_lease_ms = RESULTS_LEASE_MIN_MS;
+  s->lease_ms = (mg_ms)(1000 * mg_options_real(o, "lease_seconds", 60));
+  s->results_lease_ms = s->lease_ms < RESULTS_LEASE_MIN_MS ? RESULTS_LEASE_MIN_MS : s->lease_ms;
   s->hold_ms = 1000 * mg_options_int(o, "max_hold_seconds", 43200);
   return MG_OK;
 }

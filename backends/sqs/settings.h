@@ -25,6 +25,7 @@ typedef struct mg_sqs_settings {
   int long_poll_s;
   size_t max_message; /* bytes; 0: as the queue says */
   int64_t retention_s;
+  mg_ms lease_ms;
   mg_ms results_lease_ms; /* how long a coordinator may take to record a result */
   mg_ms hold_ms;          /* how long a message may be held in all */
 } mg_sqs_settings;

@@ -228,4 +228,5 @@ const mg_backend_ops mg_sqs_backend = {
     .service = sqs_service,
     .publish_dead = mg_sqs_publish_dead,
     .stats = sqs_stats,
+    .examine = mg_sqs_examine,
 };
