@@ -46,7 +46,7 @@ static int run(way *w, int argc, char **argv) {
       .end = end,
       .lease_ms = 1000, /* SQS counts whole seconds */
       .quiet_ms = 300,
-      .patience_ms = 60000,
+      .patience_ms = 150000, /* moto is slow where others run too */
       .slack_ms = 3000,
       .wake_ms = 3000,
       .large_bytes = 700000,
