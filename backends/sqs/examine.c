@@ -54,7 +54,7 @@ static void transport(examination *x) {
                     "keys that never end stand in the queue configuration");
   else
     mg_finding_tell(&x->out, MG_FINDING_OK, "authentication", NULL, "credentials of %s", source);
-  int64_t skew_s = x->s->client.offset_ms / 1000;
+  int64_t skew_s = (mg_sqs_server_ms(&x->s->client) - mg_wall_ms()) / 1000;
   bool far = skew_s > 60 || skew_s < -60;
   mg_finding_tell(&x->out, far ? MG_FINDING_WARN : MG_FINDING_OK, "clock", far ? "timedatectl set-ntp true" : NULL,
                   far ? "this machine and SQS differ by %lld s; requests are signed by the clock of SQS" : "this machine and SQS differ by %lld s",

@@ -17,6 +17,7 @@ typedef struct mg_sides {
 
 bool mg_test_full(void); /* MGUARD_CHECK is "full" */
 mg_ms mg_sides_soon(void); /* the deadline of a call */
+void mg_sides_slow(mg_ms call_ms); /* a call may take so long, 5 s unless told, and all of a wait six times that */
 
 mg_backend *mg_sides_open_one(const mg_backend_ops *ops, mg_options *o, const char *identity, const char *run);
 mg_sides mg_sides_open(const mg_backend_ops *ops, mg_options *o);
