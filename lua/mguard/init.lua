@@ -49,13 +49,19 @@ local mg = {
   json = { encode = core.json_encode, decode = core.json_decode, null = core.null, array = core.array, object = core.object },
 }
 
+local function all()
+  local names = {}
+  for name, value in next, mg do names[name] = value end
+  for name, load in next, later do names[name] = load() end
+  return next, names
+end
+
 return setmetatable(mg, {
+  __pairs = all,
   __index = function(_, key)
     if later[key] then return later[key]() end
     local known = {}
-    for _, names in ipairs { mg, later } do
-      for name in pairs(names) do known[#known + 1] = name end
-    end
+    for name in all() do known[#known + 1] = name end
     table.sort(known)
     where.fail(where.at(), ('mguard has no "%s"%s'):format(tostring(key), rule.hint(tostring(key), known, "names")))
   end,
