@@ -68,15 +68,19 @@ void mg_ww_step(mg_ww *w) {
   uv_run(&w->loop, UV_RUN_NOWAIT);
   mg_ww_ok(mg_memory_backend.fetch_results(w->coordinator, 100, mg_now_ms() + 2, &batch, &e), &e);
   for (size_t i = 0; i < batch.count; i++) {
-    mg_ww_got *g = &w->got[w->got_count++];
     mg_buf scratch = {0};
-    mg_slice body;
+    mg_slice body, parts[MG_RESULTS_MOST];
     mg_frame_fault fault;
-    assert_true(w->got_count < MG_WW_MOST);
+    size_t count = 0;
     mg_ww_ok(mg_frame_open(&codec, batch.items[i].body, &scratch, &body, &fault, &e), &e);
-    mg_buf_put(&g->bytes, body.data, body.len);
-    mg_ww_ok(mg_result_decode(&g->r, mg_buf_slice(&g->bytes), &e), &e);
-    assert_string_equal(g->r.worker, "worker-1");
+    mg_ww_ok(mg_results_split(body, parts, &count, &e), &e);
+    for (size_t k = 0; k < count; k++) {
+      mg_ww_got *g = &w->got[w->got_count++];
+      assert_true(w->got_count < MG_WW_MOST);
+      mg_buf_put(&g->bytes, parts[k].data, parts[k].len);
+      mg_ww_ok(mg_result_decode(&g->r, mg_buf_slice(&g->bytes), &e), &e);
+      assert_string_equal(g->r.worker, "worker-1");
+    }
     mg_buf_fini(&scratch);
     mg_settle s = {.lease = batch.items[i].lease};
     mg_ww_ok(mg_memory_backend.ack_results(w->coordinator, &s, 1, mg_now_ms() + 1000, &e), &e);
