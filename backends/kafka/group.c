@@ -17,7 +17,7 @@ mg_kafka_partition *mg_kafka_partition_of(mg_kafka *k, int32_t number) {
   mg_kafka_partition *p = &grown[k->partition_count++];
   memset(p, 0, sizeof *p);
   p->number = number;
-  p->marks.low = p->marks.committed = p->stored = -1;
+  p->marks.low = p->marks.committed = p->stored = p->given = -1;
   return p;
 }
 
@@ -130,7 +130,7 @@ static void set_assigned(mg_kafka *k, const rd_kafka_topic_partition_list_t *lis
     p->held = 0;
     p->generation++;
     memset(&p->marks, 0, sizeof p->marks);
-    p->marks.low = p->marks.committed = p->stored = -1;
+    p->marks.low = p->marks.committed = p->stored = p->given = -1;
     p->fresh = INT64_MAX;
   }
 }
@@ -175,6 +175,7 @@ static void leave(mg_kafka *k, const rd_kafka_topic_partition_list_t *list) {
     if (k->partitions[i].assigned && has(list, k->settings.topic, k->partitions[i].number)) k->partitions[i].leaving = true;
   }
   (void)rd_kafka_pause_partitions(k->group, k->leaving);
+  mg_kafka_put_behind(k);
   mg_kafka_drop_waiting(k);
   mg_kafka_hand_over(k, false);
 }

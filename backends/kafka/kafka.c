@@ -203,6 +203,7 @@ static bool leave_group(mg_kafka *k) {
   mg_ms end = mg_now_ms() + MG_KAFKA_LEAVE_MS;
   mg_kafka_hand_over(k, true);
   mg_kafka_pause_all(k, true);
+  mg_kafka_put_behind(k);
   while (!mg_kafka_is_committed(k) && !k->down && mg_now_ms() < end) poll_group(k); /* a commit of now might come too late, see group.c */
   if (k->down) return false;
   if (rd_kafka_unsubscribe(k->group) != RD_KAFKA_RESP_ERR_NO_ERROR) return true;

@@ -23,6 +23,7 @@ typedef struct mg_kafka_partition { /* of the topic of tasks */
   bool full;           /* paused until its oldest task is settled */
   bool leaving;        /* paused until what is held of it is settled; then another member gets it */
   size_t held;         /* receipts that are out and not settled */
+  int64_t given;       /* the newest offset that went out, -1: none */
   uint32_t generation; /* rises with each assignment and loss: receipts of an older one are void */
   int64_t stored;      /* the low that librdkafka was given to commit */
   int64_t fresh;       /* from here on nobody had a message before us */
@@ -157,6 +158,9 @@ rd_kafka_resp_err_t mg_kafka_commit_and_wait(rd_kafka_t *rk, const rd_kafka_topi
 
 /* tasks.c */
 void mg_kafka_drop_waiting(mg_kafka *k); /* those of partitions that are not ours, or not for long */
+/* Where partitions go to others: a delayed task of them in front of others that were given would have those run again, since only the contiguous beginning of
+ * a partition is committed. It is produced again, behind them. */
+void mg_kafka_put_behind(mg_kafka *k);
 mg_err mg_kafka_fetch_tasks(mg_backend *b, const mg_fetch *how, mg_batch *out, mg_error *e);
 mg_err mg_kafka_extend(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);
 mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, mg_error *e);

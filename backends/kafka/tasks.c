@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* AT_ONCE: so often a task that is given back may be tried by another worker without its delay; its partition has none but that one. */
-enum { IDLE_MS = 1000, AT_ONCE = 2 };
+enum { IDLE_MS = 1000, AT_ONCE = 2, BEHIND_MS = 2000 };
 
 /* ---- receipts ---- */
 
@@ -67,7 +67,9 @@ static mg_err join(mg_kafka *k, mg_error *e) {
   return k->joined ? MG_OK : mg_kafka_fault(k, code, "the group cannot be joined", e);
 }
 
-static mg_err give(mg_lease *l, mg_batch *out, mg_error *e) {
+static mg_err give(mg_kafka *k, mg_lease *l, mg_batch *out, mg_error *e) {
+  mg_kafka_partition *p = &k->partitions[l->partition];
+  if (l->offset > p->given) p->given = l->offset;
   mg_delivery d = {.run = l->run, .task = l->task, .attempt = l->attempt, .again = l->again, .from = "", .body = l->body, .lease = l};
   return mg_batch_add(out, &d) ? MG_OK : mg_fail(e, MG_NOMEM, "no memory for tasks");
 }
@@ -100,7 +102,7 @@ static mg_err take(mg_kafka *k, rd_kafka_message_t *m, mg_batch *out, mg_error *
   l->partition = (size_t)(p - k->partitions);
   l->generation = p->generation;
   p->held++;
-  mg_err err = out != NULL && l->due_ms <= now ? give(l, out, e) : keep(k, l, e);
+  mg_err err = out != NULL && l->due_ms <= now ? give(k, l, out, e) : keep(k, l, e);
   if (err != MG_OK) {
     mg_kafka_lease_free(k, l);
     return err;
@@ -156,7 +158,7 @@ static mg_err give_waiting(mg_kafka *k, const mg_fetch *how, size_t max, mg_batc
   for (size_t i = 0; i < k->waiting_count; i++) {
     mg_lease *l = k->waiting[i];
     bool now_due = err == MG_OK && given < max && is_due(l, how, now);
-    if (now_due) err = give(l, out, e);
+    if (now_due) err = give(k, l, out, e);
     if (now_due && err == MG_OK)
       given++;
     else
@@ -190,6 +192,7 @@ void mg_kafka_step_back(mg_backend *b) {
   mg_ms now = mg_now_ms();
   if (k->group == NULL || !k->joined || k->parting) return;
   if (k->back_ms == 0) k->back_ms = now;
+  mg_kafka_put_behind(k);
   if (!mg_kafka_is_committed(k) && now - k->back_ms < MG_KAFKA_LEAVE_MS) return; /* a last commit might come too late, see group.c */
   k->left = false;
   k->parting = rd_kafka_unsubscribe(k->group) == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -233,6 +236,40 @@ mg_err mg_kafka_ack(mg_backend *b, mg_settle *items, size_t count, mg_ms until, 
   mg_kafka_offer(k);
   mg_kafka_hand_over(k, false);
   return err;
+}
+
+static bool is_in_front(const mg_kafka *k, const mg_lease *l) {
+  const mg_kafka_partition *p = &k->partitions[l->partition];
+  return is_held(k, l) && l->offset < p->given && (p->leaving || k->closing || k->back_ms != 0);
+}
+
+void mg_kafka_put_behind(mg_kafka *k) {
+  size_t n = 0;
+  mg_ms now = mg_now_ms();
+  mg_kafka_out *out = k->waiting_count > 0 && !k->down ? calloc(k->waiting_count, sizeof *out) : NULL;
+  if (out == NULL) return;
+  for (size_t i = 0; i < k->waiting_count; i++) {
+    const mg_lease *l = k->waiting[i];
+    if (!is_in_front(k, l)) continue;
+    out[n++] = (mg_kafka_out){.topic = k->settings.topic,
+                              .partition = k->partitions[l->partition].number,
+                              .run = l->run,
+                              .task = l->task,
+                              .again = l->again,
+                              .attempt = l->attempt,
+                              .given_back = l->given_back,
+                              .delay_ms = l->due_ms > now ? l->due_ms - now : 0,
+                              .body = l->body,
+                              .err = MG_CONN};
+  }
+  (void)mg_kafka_produce(k, out, n, now + BEHIND_MS, NULL);
+  for (size_t i = 0, j = 0; i < k->waiting_count && j < n; i++) {
+    mg_lease *l = k->waiting[i];
+    if (is_in_front(k, l) && out[j++].err == MG_OK) (void)settle(k, l);
+  }
+  free(out);
+  mg_kafka_drop_waiting(k);
+  mg_kafka_offer(k);
 }
 
 /* A partition that another worker has, where there is one. *ours: there is none. */

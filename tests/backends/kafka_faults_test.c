@@ -1,5 +1,5 @@
-/* Kafka when things go wrong: refusals, partitions that move, members that are evicted, a log that is cut, a broker that goes and comes back. One real
- * broker for all; librdkafka's mock cluster where an error code is wanted that a broker cannot be brought to give. Argument: [test]. */
+/* Kafka when things go wrong: refusals, a log that is cut, a broker that goes and comes back (its group: kafka_group_test.c). One real broker for all;
+ * librdkafka's mock cluster where an error code is wanted that a broker cannot be brought to give. Argument: [test]. */
 #include "backends/kafka/kafka.h"
 #include "tests/brokers/kafka.h"
 #include "tests/brokers/sides.h"
@@ -17,32 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATIENCE_MS = 60000, LARGE = 2000000 };
 static mg_test_kafka server;
 
-static void name_topics(mg_options *o, const char *queue) {
-  static const char *const keys[][2] = {{"topic", ""}, {"results_topic", "_results"}, {"dead_letter_topic", "_dead"}, {"consumer_group", "_workers"}};
-  char name[100];
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    (void)snprintf(name, sizeof name, "%s%s", queue, keys[i][1]);
-    (void)mg_options_set_text(o, keys[i][0], name);
-  }
-}
-
-/* A queue of its own for each test. */
-static mg_options *options(int partitions) {
-  static int count;
-  char queue[40];
-  mg_options *o = mg_options_new();
-  assert_non_null(o);
-  mg_test_kafka_options(&server, false, o);
-  (void)snprintf(queue, sizeof queue, "faults-%d-%d", (int)getpid(), ++count);
-  name_topics(o, queue);
-  (void)mg_options_set_int(o, "partitions", partitions);
-  return o;
-}
+static mg_options *options(int partitions) { return mg_test_kafka_queue(&server, "faults", partitions); }
 
 static mg_sides sides(mg_options *o) { return mg_sides_open(&mg_kafka_backend, o); }
 
@@ -126,178 +105,6 @@ static void a_message_above_the_limit_is_refused_alone(void **state) {
   mg_sides_fetch(s.worker, 2, &tasks);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 2);
   mg_sides_forget(s.worker, &tasks);
-  mg_sides_close(&s);
-}
-
-/* --- partitions that move --- */
-
-/* What the first worker holds when a second one joins does not come to that one, if it is settled in time; and what it gave away it serves again when the
- * other has left. */
-static void held_tasks_stay_when_partitions_move(void **state) {
-  (void)state;
-  mg_sides s = sides(options(4));
-  mg_batch held = {0}, others = {0}, rest = {0};
-  mg_sides_publish(s.coordinator, 0, 40, false);
-  mg_sides_fetch(s.worker, 40, &held);
-  mg_sides_expect_each_once(&held, 40);
-  mg_backend *second = worker_of(&s, "second");
-  bool settled = false;
-  for (mg_ms start = mg_now_ms(); others.count < 2;) { /* until it has partitions: new tasks come to it */
-    char name[16];
-    mg_error e = {0};
-    static int next = 40;
-    if (mg_now_ms() - start > PATIENCE_MS) fail_msg("the second worker gets no partition");
-    (void)fetch_once(second, 50, &others);
-    keep_alive(s.worker, 50);
-    if (!settled && mg_now_ms() - start > 1500) {
-      assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 40); /* all are ours still */
-      settled = true;
-    }
-    if (!settled) continue;
-    for (int i = 0; i < 4; i++) {
-      (void)snprintf(name, sizeof name, "t%d", next++);
-      mg_publish p = {.run = "run", .task = name, .attempt = 1, .body = mg_slice_of(name), .err = MG_FATAL};
-      assert_int_equal(s.ops->publish_tasks(s.coordinator, &p, 1, mg_sides_soon(), &e), MG_OK);
-    }
-  }
-  for (size_t i = 0; i < others.count; i++) {
-    if (atoi(others.items[i].task + 1) < 40) fail_msg("%s was held by the first worker", others.items[i].task);
-  }
-  (void)mg_sides_settle(second, s.ops->ack, &others);
-  mg_sides_forget(second, &others);
-  mg_error e = {0};
-  for (size_t heard = 0; heard < 2; mg_batch_clear(&rest)) {
-    assert_int_equal(s.ops->beat(s.worker, mg_slice_of("first"), 3000, mg_sides_soon(), &e), MG_OK);
-    assert_int_equal(s.ops->beat(second, mg_slice_of("second"), 600000, mg_sides_soon(), &e), MG_OK);
-    assert_int_equal(s.ops->read_beats(s.coordinator, mg_sides_soon(), &rest, &e), MG_OK);
-    heard = rest.count;
-  }
-  keep_alive(s.coordinator, 1100); /* a third of what its beats live for, the first one is silent: what was lost goes to the other */
-  for (int i = 0; i < 8; i++) {
-    mg_publish p = {.run = "run", .task = "lost", .attempt = 2, .body = mg_slice_of("lost"), .err = MG_FATAL};
-    assert_int_equal(s.ops->publish_tasks(s.coordinator, &p, 1, mg_sides_soon(), &e), MG_OK);
-  }
-  for (size_t lost = 0, seen = 0; lost < 8; seen = others.count) {
-    mg_sides_fetch(second, seen + 1, &others);
-    for (size_t i = seen; i < others.count; i++) lost += strcmp(others.items[i].task, "lost") == 0;
-  }
-  (void)mg_sides_settle(second, s.ops->ack, &others);
-  mg_sides_forget(second, &others);
-  s.ops->close(second);
-  mg_sides_forget(s.worker, &held);
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0;) { /* all four partitions are served again */
-    assert_true(mg_now_ms() < end);
-    (void)fetch_once(s.worker, 100, &rest);
-    (void)mg_sides_settle(s.worker, s.ops->ack, &rest);
-    mg_sides_forget(s.worker, &rest);
-  }
-  mg_sides_close(&s);
-}
-
-/* A worker that is busy for too long with what it holds gives the partition away all the same, and its receipt is void. */
-static void nobody_waits_for_ever_for_what_is_held(void **state) {
-  (void)state;
-  mg_sides s = sides(options(2));
-  mg_batch held = {0}, others = {0};
-  mg_sides_publish(s.coordinator, 0, 20, false);
-  mg_sides_fetch(s.worker, 20, &held);
-  mg_backend *second = worker_of(&s, "second");
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; others.count < 10;) {
-    if (mg_now_ms() > end) fail_msg("%zu of 10 tasks came to the second worker", others.count);
-    (void)fetch_once(second, 100, &others);
-    keep_alive(s.worker, 50);
-  }
-  for (size_t i = 0; i < others.count; i++) assert_true(others.items[i].again); /* somebody had them */
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 10);
-  assert_int_equal(mg_sides_settle(second, s.ops->ack, &others), 10);
-  mg_sides_forget(s.worker, &held);
-  mg_sides_forget(second, &others);
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0; keep_alive(second, 50)) {
-    assert_true(mg_now_ms() < end);
-    keep_alive(s.worker, 50);
-  }
-  s.ops->close(second);
-  mg_sides_close(&s);
-}
-
-static void workers_beyond_the_partitions_wait(void **state) {
-  (void)state;
-  mg_sides s = sides(options(1));
-  mg_batch first = {0}, others = {0};
-  mg_sides_publish(s.coordinator, 0, 10, false);
-  mg_sides_fetch(s.worker, 10, &first);
-  mg_backend *second = worker_of(&s, "second");
-  for (int i = 0; i < 20; i++) {
-    assert_int_equal(fetch_once(second, 50, &others), 0);
-    keep_alive(s.worker, 20);
-  }
-  mg_batch none = {0};
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &first), 10);
-  mg_sides_forget(s.worker, &first);
-  mg_sides_publish(s.coordinator, 10, 10, false);
-  s.ops->close(s.worker);
-  s.worker = second;
-  mg_sides_fetch(s.worker, 10, &others);
-  for (size_t i = 0; i < others.count; i++) assert_in_range(atoi(others.items[i].task + 1), 10, 19);
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &others), 10);
-  mg_sides_forget(s.worker, &others);
-  assert_int_equal(fetch_once(s.worker, 300, &none), 0);
-  mg_sides_close(&s);
-}
-
-/* --- members that are evicted, and those that are not --- */
-
-static mg_options *impatient(int partitions) {
-  mg_options *o = options(partitions);
-  (void)mg_options_set_int(o, "session_timeout_ms", 2000);
-  (void)mg_options_set_int(o, "max_poll_interval_ms", 2000);
-  return o;
-}
-
-static void a_task_longer_than_max_poll_interval_stays(void **state) {
-  (void)state;
-  mg_sides s = sides(impatient(1));
-  mg_batch held = {0}, none = {0};
-  mg_sides_publish(s.coordinator, 0, 1, false);
-  mg_sides_fetch(s.worker, 1, &held);
-  keep_alive(s.worker, 6000);
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->extend, &held), 1);
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 1);
-  mg_sides_forget(s.worker, &held);
-  assert_int_equal(fetch_once(s.worker, 300, &none), 0);
-  expect_empty(s.coordinator, s.worker);
-  mg_sides_close(&s);
-}
-
-/* As when its process was stopped: the group goes on without it, its receipts are void, and it joins again. */
-static void an_evicted_worker_begins_anew(void **state) {
-  (void)state;
-  mg_sides s = sides(impatient(1));
-  mg_batch held = {0}, others = {0};
-  mg_sides_publish(s.coordinator, 0, 5, false);
-  mg_sides_fetch(s.worker, 5, &held);
-  mg_backend *second = worker_of(&s, "second");
-  mg_sides_fetch(second, 5, &others); /* while the first does nothing at all */
-  mg_sides_expect_each_once(&others, 5);
-  keep_alive(second, 100);
-  mg_error e = {0};
-  mg_settle item = {.lease = held.items[0].lease, .err = MG_OK};
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; item.err != MG_LOST; keep_alive(second, 50)) {
-    assert_true(mg_now_ms() < end);
-    assert_int_equal(s.ops->service(s.worker, mg_now_ms() + 50, &e), MG_OK);
-    assert_int_equal(s.ops->extend(s.worker, &item, 1, mg_sides_soon(), &e), MG_OK);
-  }
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 0);
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->nack, &held), 0);
-  mg_sides_forget(s.worker, &held);
-  assert_int_equal(mg_sides_settle(second, s.ops->ack, &others), 5);
-  mg_sides_forget(second, &others);
-  s.ops->close(second);
-  mg_sides_publish(s.coordinator, 5, 3, false);
-  mg_sides_fetch(s.worker, 3, &held);
-  for (size_t i = 0; i < held.count; i++) assert_in_range(atoi(held.items[i].task + 1), 5, 7); /* what the second had settled is settled */
-  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 3);
-  mg_sides_forget(s.worker, &held);
   mg_sides_close(&s);
 }
 
@@ -566,11 +373,6 @@ int main(int argc, char **argv) {
   const struct CMUnitTest beside[] = {
       cmocka_unit_test(refusals_say_why),
       cmocka_unit_test(a_message_above_the_limit_is_refused_alone),
-      cmocka_unit_test(held_tasks_stay_when_partitions_move),
-      cmocka_unit_test(nobody_waits_for_ever_for_what_is_held),
-      cmocka_unit_test(workers_beyond_the_partitions_wait),
-      cmocka_unit_test(a_task_longer_than_max_poll_interval_stays),
-      cmocka_unit_test(an_evicted_worker_begins_anew),
       cmocka_unit_test(what_retention_took_is_passed_over),
       cmocka_unit_test(the_doctor_finds_what_is_wrong),
       cmocka_unit_test(injected_errors_pass),

@@ -2,7 +2,9 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { READY_MS = 90000 };
 
@@ -50,4 +52,20 @@ void mg_test_kafka_options(const mg_test_kafka *k, bool secure, mg_options *o) {
   (void)mg_options_set_text(o, "sasl_password", "secret");
   (void)snprintf(text, sizeof text, "%s/ca.crt", k->folder);
   (void)mg_options_set_text(o, "ssl_ca_location", text);
+}
+
+mg_options *mg_test_kafka_queue(const mg_test_kafka *k, const char *prefix, int partitions) {
+  static int count;
+  static const char *const keys[][2] = {{"topic", ""}, {"results_topic", "_results"}, {"dead_letter_topic", "_dead"}, {"consumer_group", "_workers"}};
+  char name[100];
+  mg_options *o = mg_options_new();
+  if (o == NULL) abort();
+  mg_test_kafka_options(k, false, o);
+  count++;
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    (void)snprintf(name, sizeof name, "%s-%d-%d%s", prefix, (int)getpid(), count, keys[i][1]);
+    (void)mg_options_set_text(o, keys[i][0], name);
+  }
+  (void)mg_options_set_int(o, "partitions", partitions);
+  return o;
 }

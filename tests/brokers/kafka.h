@@ -19,5 +19,7 @@ void mg_test_kafka_stop(mg_test_kafka *k);  /* SIGTERM */
 void mg_test_kafka_kill(mg_test_kafka *k);  /* SIGKILL */
 /* Sets what reaches it, and times fit for tests. */
 void mg_test_kafka_options(const mg_test_kafka *k, bool secure, mg_options *o);
+/* Of a queue of its own, plain: topics and group begin with prefix. The caller's. */
+mg_options *mg_test_kafka_queue(const mg_test_kafka *k, const char *prefix, int partitions);
 
 #endif
