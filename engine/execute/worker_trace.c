@@ -44,5 +44,6 @@ void mg_worker_trace_finished(mg_worker *w, mg_kept *k, const mg_result *r) {
 
 void mg_worker_trace_settled(mg_worker *w, const mg_kept *k, mg_err err) {
   if (k->finished_ns == 0) return;
-  add(w, k, "settle", MG_SPAN_CLIENT, k->finished_ns, mg_now_ns(), 0, err == MG_OK ? NULL : mg_err_name(err));
+  /* Its result is out. Where the run was over by that, or another worker had it too, the broker does not know the task any more, and nothing is wrong. */
+  add(w, k, "settle", MG_SPAN_CLIENT, k->finished_ns, mg_now_ns(), 0, err == MG_OK || err == MG_LOST ? NULL : mg_err_name(err));
 }
