@@ -158,52 +158,66 @@ static void workers_beyond_the_partitions_wait(void **state) {
   mg_sides_close(&s);
 }
 
+typedef enum leaving { GIVES_AWAY, CLOSES, STEPS_BACK } leaving;
+
 /* A delayed task that waits in front of them keeps their place from being committed. However its partition goes to others, it alone comes there. */
-static void what_is_settled_behind_a_delayed_task_stays_settled(void **state) {
-  (void)state;
-  for (int way = 0; way < 3; way++) {
-    mg_sides s = sides(options(2));
-    mg_batch tasks = {0}, others = {0};
-    mg_error e = {0};
-    const char *const names[] = {"late0", "late1"}, *const over[] = {"run"};
-    mg_publish late[2];
-    for (int i = 0; i < 2; i++)
-      late[i] = (mg_publish){.run = "run", .task = names[i], .attempt = 1, .delay_ms = 600000, .body = mg_slice_of(names[i]), .err = MG_FATAL};
-    assert_int_equal(s.ops->publish_tasks(s.coordinator, late, 2, mg_sides_soon(), &e), MG_OK); /* one in each partition */
-    mg_sides_publish(s.coordinator, 0, 20, false);
-    mg_sides_fetch(s.worker, 20, &tasks);
-    mg_sides_expect_each_once(&tasks, 20);
-    mg_backend *second = NULL;
-    if (way == 0) { /* half of them go, with a task that is settled while they do */
-      second = worker_of(&s, "second");
-      for (mg_ms end = mg_now_ms() + 1500; mg_now_ms() < end;) {
-        assert_int_equal(fetch_once(second, 50, &others), 0);
-        keep_alive(s.worker, 50);
-      }
+static void settled_behind_a_delayed_task(leaving how_left) {
+  mg_sides s = sides(options(2));
+  mg_batch tasks = {0}, others = {0};
+  mg_error e = {0};
+  const char *const names[] = {"late0", "late1"}, *const over[] = {"run"};
+  mg_publish late[2];
+  for (int i = 0; i < 2; i++)
+    late[i] = (mg_publish){.run = "run", .task = names[i], .attempt = 1, .delay_ms = 600000, .body = mg_slice_of(names[i]), .err = MG_FATAL};
+  assert_int_equal(s.ops->publish_tasks(s.coordinator, late, 2, mg_sides_soon(), &e), MG_OK); /* one in each partition */
+  mg_sides_publish(s.coordinator, 0, 20, false);
+  mg_sides_fetch(s.worker, 20, &tasks);
+  mg_sides_expect_each_once(&tasks, 20);
+  mg_backend *second = NULL;
+  if (how_left == GIVES_AWAY) { /* half of them go, with a task that is settled while they do */
+    second = worker_of(&s, "second");
+    for (mg_ms end = mg_now_ms() + 800; mg_now_ms() < end;) {
+      assert_int_equal(fetch_once(second, 50, &others), 0);
+      keep_alive(s.worker, 50);
     }
-    assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 20);
-    mg_sides_forget(s.worker, &tasks);
-    if (way == 1) {
-      s.ops->close(s.worker);
-      s.worker = NULL;
-    }
-    if (second == NULL) second = worker_of(&s, "second");
-    size_t wanted = way == 0 ? 1 : 2, late_ones = 0;
-    for (mg_ms end = mg_now_ms() + PATIENCE_MS; late_ones < wanted;) {
-      mg_fetch how = {.max = 30, .lease_ms = 60000, .until = mg_now_ms() + 50, .over_runs = over, .over_count = 1};
-      if (mg_now_ms() > end) fail_msg("way %d: %zu of %zu delayed tasks came to the second worker", way, late_ones, wanted);
-      if (way == 2) s.ops->step_back(s.worker);
-      if (way != 1) keep_alive(s.worker, 50);
-      assert_int_equal(s.ops->fetch_tasks(second, &how, &others, &e), MG_OK);
-      for (late_ones = 0; late_ones < others.count; late_ones++) {
-        if (others.items[late_ones].task[0] != 'l') fail_msg("way %d: %s was settled, and came again", way, others.items[late_ones].task);
-      }
-    }
-    assert_int_equal(mg_sides_settle(second, s.ops->ack, &others), wanted);
-    mg_sides_forget(second, &others);
-    s.ops->close(second);
-    mg_sides_close(&s);
   }
+  assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 20);
+  mg_sides_forget(s.worker, &tasks);
+  if (how_left == CLOSES) {
+    s.ops->close(s.worker);
+    s.worker = NULL;
+  }
+  if (second == NULL) second = worker_of(&s, "second");
+  size_t wanted = how_left == GIVES_AWAY ? 1 : 2, late_ones = 0;
+  for (mg_ms end = mg_now_ms() + PATIENCE_MS; late_ones < wanted;) {
+    mg_fetch how = {.max = 30, .lease_ms = 60000, .until = mg_now_ms() + 50, .over_runs = over, .over_count = 1};
+    if (mg_now_ms() > end) fail_msg("%zu of %zu delayed tasks came to the second worker", late_ones, wanted);
+    if (how_left == STEPS_BACK) s.ops->step_back(s.worker);
+    if (how_left != CLOSES) keep_alive(s.worker, 50);
+    assert_int_equal(s.ops->fetch_tasks(second, &how, &others, &e), MG_OK);
+    for (late_ones = 0; late_ones < others.count; late_ones++) {
+      if (others.items[late_ones].task[0] != 'l') fail_msg("%s was settled, and came again", others.items[late_ones].task);
+    }
+  }
+  assert_int_equal(mg_sides_settle(second, s.ops->ack, &others), wanted);
+  mg_sides_forget(second, &others);
+  s.ops->close(second);
+  mg_sides_close(&s);
+}
+
+static void a_delayed_task_alone_goes_with_its_partition(void **state) {
+  (void)state;
+  settled_behind_a_delayed_task(GIVES_AWAY);
+}
+
+static void a_delayed_task_alone_is_left_by_who_closes(void **state) {
+  (void)state;
+  settled_behind_a_delayed_task(CLOSES);
+}
+
+static void a_delayed_task_alone_is_left_by_who_steps_back(void **state) {
+  (void)state;
+  settled_behind_a_delayed_task(STEPS_BACK);
 }
 
 /* --- members that are evicted, and those that are not --- */
@@ -265,7 +279,8 @@ static void an_evicted_worker_begins_anew(void **state) {
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(held_tasks_stay_when_partitions_move),       cmocka_unit_test(nobody_waits_for_ever_for_what_is_held),
-      cmocka_unit_test(workers_beyond_the_partitions_wait),         cmocka_unit_test(what_is_settled_behind_a_delayed_task_stays_settled),
+      cmocka_unit_test(workers_beyond_the_partitions_wait),         cmocka_unit_test(a_delayed_task_alone_goes_with_its_partition),
+      cmocka_unit_test(a_delayed_task_alone_is_left_by_who_closes), cmocka_unit_test(a_delayed_task_alone_is_left_by_who_steps_back),
       cmocka_unit_test(a_task_longer_than_max_poll_interval_stays), cmocka_unit_test(an_evicted_worker_begins_anew),
   };
   if (!mg_test_kafka_start(&server, false, NULL)) return 99;
