@@ -441,9 +441,11 @@ def evicted(r, f):
 def queue_deleted(r, f):
     yield from at_work(r)
     try:
-        r.broker.delete_queue()
+        there = r.broker.delete_queue()
     except (OSError, Unsupported) as e:
         raise TooSoon("the queue could not be deleted: %s" % e) from None
+    if not there:
+        raise TooSoon("the queue was not made again yet")
     at, known, open_cases = boot_time(), r.look(), r.unrecorded()
     back = yield from r.grows(known)
     if open_cases <= 0:

@@ -164,6 +164,7 @@ class Broker:
         raise Unsupported("%s: what workers hold is counted by its own tests" % self.name)
 
     def delete_queue(self):
+        """Whether there was one."""
         raise Unsupported("%s: has no queue to be deleted" % self.name)
 
     def fill(self, full):

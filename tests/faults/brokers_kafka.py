@@ -305,6 +305,7 @@ class Kafka(Broker):
     def delete_queue(self):
         """The topic of tasks, with all that waits there."""
         self.client.delete_topic(self.topic)
+        return True
 
     def _unsettled(self, group, topic, partitions):
         done = self.client.committed(group, topic, partitions)

@@ -196,8 +196,14 @@ class RabbitMQ(Broker):
             'rpc:call(N, rabbit_networking, connection_info, [P, [vhost]]) =:= [{vhost, <<"%s">>}]])' % self.vhost))
 
     def delete_queue(self):
-        """Of tasks, with all that waits there."""
-        self.node.api("DELETE", self._at("queues", QUEUE))
+        """Of tasks, with all that waits there. False where it is not made again yet."""
+        try:
+            self.node.api("DELETE", self._at("queues", QUEUE))
+        except urllib.error.HTTPError as e:
+            if e.code != 404:
+                raise
+            return False
+        return True
 
     def _queues(self):
         return self.node.api("GET", self._at("queues"))
