@@ -8,7 +8,7 @@
 
 /* The scripts in /usr/sbin change the user. */
 #define PROGRAMS "/usr/lib/rabbitmq/bin/"
-enum { READY_MS = 60000, CTL_MS = 30000 };
+enum { READY_MS = 60000, CTL_MS = 90000 };
 
 static void set(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void set(const char *name, const char *format, ...) {
