@@ -57,7 +57,7 @@ void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_new
     r->no_memory = true;
     return;
   }
-  *l = (mg_lease){.previous = f->last, .feed = f, .epoch = f->epoch, .tag = d->delivery_tag, .bytes = bytes, .len = news->body.len};
+  *l = (mg_lease){.previous = f->last, .feed = f, .epoch = f->epoch, .tag = d->delivery_tag, .bytes = bytes, .len = news->body.len, .came_ms = mg_now_ms()};
   l->attempt = (uint32_t)mg_amqp_find_int(headers, "attempt", 0);
   l->again = d->redelivered;
   memcpy(l->texts, run, run_len);
@@ -76,7 +76,7 @@ void mg_rabbit_feed_take_in(mg_rabbit *r, mg_rabbit_feed *f, const mg_rabbit_new
   f->last = l;
   if (f->stash == NULL) f->stash = l;
   f->stashed++;
-  f->moved_ms = mg_now_ms();
+  f->moved_ms = l->came_ms;
   f->overdue = false;
 }
 
@@ -172,11 +172,13 @@ static mg_err open_for(mg_rabbit *r, mg_rabbit_feed *f, size_t max, mg_ms until,
   mg_ms now = mg_now_ms();
   size_t want = lacking(f, max), credit = f->capacity - f->out;
   if (f->lump <= 1 && (credit > want || f->stashed > max)) {
+    /* What is soon done here stays: given back it would come to others as what somebody had before, and they would begin it with care. But no beat names what
+     * lies here: for long it must not, or it passes for lost. */
+    bool stale = f->stashed > max && now - f->stash->came_ms >= AMPLE_MS;
     if (f->ample_ms == 0) f->ample_ms = now;
-    if (now - f->ample_ms < AMPLE_MS) return MG_OK;
+    if (!stale && now - f->ample_ms < AMPLE_MS) return MG_OK;
     if (f->consumers > 0) cancel_all(r, f);
-    /* What moves is soon done here; given back it would come to others as what somebody had before, and they would begin it with care. */
-    if (f->stashed > max && now - f->taken_ms >= AMPLE_MS) give_back_stash(r, f);
+    if (stale) give_back_stash(r, f);
     credit = 0;
     want = lacking(f, max);
   }
@@ -200,7 +202,6 @@ static size_t take(mg_rabbit_feed *f, size_t max, mg_batch *out, bool *no_memory
     f->stash = l->next;
     f->stashed--;
     f->held++;
-    f->taken_ms = mg_now_ms();
     got++;
     if (f->channel != MG_RABBIT_TASKS) {
       free(l->bytes);

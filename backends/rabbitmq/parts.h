@@ -27,6 +27,7 @@ struct mg_lease {
   unsigned generation; /* of the consumers it came by */
   uint32_t attempt;
   bool again; /* the broker says that somebody had it */
+  mg_ms came_ms;
   const char *run, *task;
   uint8_t *bytes; /* the body; kept while a task may have to be published again */
   size_t len;
@@ -45,7 +46,7 @@ struct mg_rabbit_feed {
   size_t capacity, out;           /* sum of their prefetch counts; what came by them and is unsettled */
   size_t held, stashed;           /* of this epoch */
   mg_lease *first, *last, *stash; /* stash: the first that is STASHED */
-  mg_ms asked_ms, taken_ms;       /* the last fetch, and the last one that brought something */
+  mg_ms asked_ms;                 /* the last fetch */
   mg_ms ample_ms;                 /* since when more may come than is asked for; 0: not so */
   mg_ms moved_ms, look_ms;        /* when something came, or more was asked for; when to look whether it should have */
   bool overdue;                   /* something waits that should have come */
