@@ -6,7 +6,7 @@
 #define LARGEST_STEP 4.0
 #define SMOOTHING 0.3
 /* Tasks that are kept short: so many of them may stand for the one that was wanted. */
-#define LARGEST_REACH 256.0
+#define LARGEST_REACH 64.0
 /* A task is never cut below so much work: the executors' ends would differ by less than a message takes. */
 #define LEAST_SECONDS 0.01
 

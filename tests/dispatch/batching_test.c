@@ -115,7 +115,7 @@ static void reaches_beyond_short_tasks(void **state) {
   assert_int_equal(b.batch, 1000);
   assert_in_range(mg_batching_limit(&b, 2), 39996, 40000);
   for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 1e-7 * b.batch, 1);
-  assert_int_equal(mg_batching_limit(&b, 2), 1024000);
+  assert_int_equal(mg_batching_limit(&b, 2), 256000);
   for (int i = 0; i < 60; i++) mg_batching_observe(&b, b.batch, 0.01 * b.batch, 1);
   assert_in_range(mg_batching_limit(&b, 2), 96, 100);
   b = with(NULL);
@@ -124,7 +124,7 @@ static void reaches_beyond_short_tasks(void **state) {
     mg_batching_observe(&b, 10, 25e-6 * 10, 1);
     mg_batching_set(&b, 10); /* a policy that says the same again changes nothing */
   }
-  assert_int_equal(mg_batching_limit(&b, 2), 2 * 2 * 2560);
+  assert_int_equal(mg_batching_limit(&b, 2), 2 * 2 * 640);
 }
 
 int main(void) {

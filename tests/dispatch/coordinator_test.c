@@ -255,7 +255,7 @@ static void interrupt_drains(void **state) {
   run_fixture f;
   bool stopped = false;
   fixture_init(&f, 1000000);
-  mg_options_set_real(f.options, "inflight_factor", 5);
+  mg_options_set_real(f.options, "inflight_factor", 20);
   f.world.busy_us = 10; /* thousands of tasks are out */
   f.world.deed = all_slow;
   f.world.slow_ms = 60;
