@@ -1,6 +1,7 @@
 /* Kafka when things go wrong: refusals, a log that is cut, a broker that goes and comes back (its group: kafka_group_test.c). One real broker for all;
  * librdkafka's mock cluster where an error code is wanted that a broker cannot be brought to give. Argument: [test]. */
 #include "backends/kafka/kafka.h"
+#include "tests/brokers/findings.h"
 #include "tests/brokers/kafka.h"
 #include "tests/brokers/sides.h"
 
@@ -26,24 +27,6 @@ static mg_options *options(int partitions) { return mg_test_kafka_queue(&server,
 static mg_sides sides(mg_options *o) { return mg_sides_open(&mg_kafka_backend, o); }
 
 static mg_backend *worker_of(const mg_sides *s, const char *name) { return mg_sides_open_one(s->ops, s->options, name, NULL); }
-
-/* What comes within wait_ms is added. */
-static size_t fetch_once(mg_backend *b, mg_ms wait_ms, mg_batch *out) {
-  mg_error e = {0};
-  size_t before = out->count;
-  assert_int_equal(mg_sides_try_fetch(b, 1000, wait_ms, out, &e), MG_OK);
-  return out->count - before;
-}
-
-/* What a worker's link does while executors are busy. */
-static void keep_alive(mg_backend *b, mg_ms ms) {
-  mg_error e = {0};
-  for (mg_ms end = mg_now_ms() + ms; mg_now_ms() < end;) assert_int_equal(mg_kafka_backend.service(b, mg_now_ms() + 100, &e), MG_OK);
-}
-
-static void expect_empty(mg_backend *coordinator, mg_backend *worker) {
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(coordinator).pending != 0; keep_alive(worker, 100)) assert_true(mg_now_ms() < end);
-}
 
 /* --- refusals --- */
 
@@ -162,7 +145,7 @@ static void what_retention_took_is_passed_over(void **state) {
   mg_sides_fetch(s.worker, 9, &tasks);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 9);
   mg_sides_forget(s.worker, &tasks);
-  expect_empty(s.coordinator, s.worker);
+  mg_sides_expect_empty(s.coordinator, s.worker);
   mg_sides_close(&s);
 }
 
@@ -180,50 +163,34 @@ static void make_topic(const char *name, const char *key, const char *value, con
   rd_kafka_destroy(rk);
 }
 
-static char findings[8000];
-
-static void note(void *owner, const mg_finding *f) {
-  static const char *const levels[] = {"ok", "warn", "fail"};
-  size_t at = strlen(findings);
-  (void)owner;
-  (void)snprintf(findings + at, sizeof findings - at, "%s %s: %s\n", levels[f->level], f->check, f->text);
-  if (f->level != MG_FINDING_OK) assert_non_null(f->mend);
-}
-
 static void examine(mg_options *o) {
-  mg_error e = {0};
-  findings[0] = '\0';
   mg_backend *b = mg_sides_open_one(&mg_kafka_backend, o, "doctor", NULL);
-  assert_int_equal(mg_kafka_backend.examine(b, note, NULL, mg_now_ms() + PATIENCE_MS, &e), MG_OK);
+  mg_test_examine(b, mg_now_ms() + PATIENCE_MS);
   mg_kafka_backend.close(b);
   mg_options_free(o);
-}
-
-static void expect_finding(const char *text) {
-  if (strstr(findings, text) == NULL) fail_msg("not found: \"%s\", but\n%s", text, findings);
 }
 
 static void the_doctor_finds_what_is_wrong(void **state) {
   (void)state;
   examine(secure_options());
-  expect_finding("ok encryption: TLS");
-  expect_finding("ok authentication: logged in as tester");
-  expect_finding("ok retention: faults-");
-  expect_finding("ok session: a worker that vanished gives its partitions free after 6.0 s");
-  expect_finding("ok partitions: 0 workers and 1 partitions");
-  expect_finding("warn brokers: 1:");
-  assert_null(strstr(findings, "fail "));
+  mg_test_expect_finding("ok encryption: TLS");
+  mg_test_expect_finding("ok authentication: logged in as tester");
+  mg_test_expect_finding("ok retention: faults-");
+  mg_test_expect_finding("ok session: a worker that vanished gives its partitions free after 6.0 s");
+  mg_test_expect_finding("ok partitions: 0 workers and 1 partitions");
+  mg_test_expect_finding("warn brokers: 1:");
+  mg_test_expect_no_finding("fail ");
   mg_options *o = options(4);
   make_topic(mg_options_text(o, "topic", NULL), "retention.ms", "3600000", "max.message.bytes", "50000");
   make_topic(mg_options_text(o, "dead_letter_topic", NULL), "cleanup.policy", "delete", "retention.ms", "3600000");
   (void)mg_options_set_int(o, "session_timeout_ms", 500);
   examine(o);
-  expect_finding("warn encryption: no TLS");
-  expect_finding("keeps messages for 1.0 hours, less than retention_seconds (168.0 hours)");
-  expect_finding("takes messages up to 50000 bytes");
-  expect_finding("is not compacted");
-  expect_finding("has 1 partitions, partitions wants 4");
-  expect_finding("fail session: session_timeout_ms of 0.5 s is refused");
+  mg_test_expect_finding("warn encryption: no TLS");
+  mg_test_expect_finding("keeps messages for 1.0 hours, less than retention_seconds (168.0 hours)");
+  mg_test_expect_finding("takes messages up to 50000 bytes");
+  mg_test_expect_finding("is not compacted");
+  mg_test_expect_finding("has 1 partitions, partitions wants 4");
+  mg_test_expect_finding("fail session: session_timeout_ms of 0.5 s is refused");
 }
 
 /* --- error codes, by the mock cluster --- */
@@ -272,7 +239,7 @@ static void injected_errors_pass(void **state) {
                                     RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 50);
   mg_sides_forget(s.worker, &tasks);
-  expect_empty(s.coordinator, s.worker); /* commits that failed were made good */
+  mg_sides_expect_empty(s.coordinator, s.worker); /* commits that failed were made good */
   mg_sides_close(&s);
   mock_free(&m);
 }
@@ -293,8 +260,8 @@ static void thrown_out_of_the_group(void **state) {
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &again), 8);
   mg_sides_forget(s.worker, &tasks);
   mg_sides_forget(s.worker, &again);
-  expect_empty(s.coordinator, s.worker);
-  assert_int_equal(fetch_once(s.worker, 300, &none), 0);
+  mg_sides_expect_empty(s.coordinator, s.worker);
+  assert_int_equal(mg_sides_fetch_once(s.worker, 300, &none), 0);
   mg_sides_close(&s);
   mock_free(&m);
 }

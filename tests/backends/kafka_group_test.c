@@ -24,24 +24,6 @@ static mg_sides sides(mg_options *o) { return mg_sides_open(&mg_kafka_backend, o
 
 static mg_backend *worker_of(const mg_sides *s, const char *name) { return mg_sides_open_one(s->ops, s->options, name, NULL); }
 
-/* What comes within wait_ms is added. */
-static size_t fetch_once(mg_backend *b, mg_ms wait_ms, mg_batch *out) {
-  mg_error e = {0};
-  size_t before = out->count;
-  assert_int_equal(mg_sides_try_fetch(b, 1000, wait_ms, out, &e), MG_OK);
-  return out->count - before;
-}
-
-/* What a worker's link does while executors are busy. */
-static void keep_alive(mg_backend *b, mg_ms ms) {
-  mg_error e = {0};
-  for (mg_ms end = mg_now_ms() + ms; mg_now_ms() < end;) assert_int_equal(mg_kafka_backend.service(b, mg_now_ms() + 100, &e), MG_OK);
-}
-
-static void expect_empty(mg_backend *coordinator, mg_backend *worker) {
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(coordinator).pending != 0; keep_alive(worker, 100)) assert_true(mg_now_ms() < end);
-}
-
 /* --- partitions that move --- */
 
 /* What the first worker holds when a second one joins does not come to that one, if it is settled in time; and what it gave away it serves again when the
@@ -60,8 +42,8 @@ static void held_tasks_stay_when_partitions_move(void **state) {
     mg_error e = {0};
     static int next = 40;
     if (mg_now_ms() - start > PATIENCE_MS) fail_msg("the second worker gets no partition");
-    (void)fetch_once(second, 50, &others);
-    keep_alive(s.worker, 50);
+    (void)mg_sides_fetch_once(second, 50, &others);
+    mg_sides_keep_alive(s.worker, 50);
     if (!settled && mg_now_ms() - start > 1500) {
       assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 40); /* all are ours still */
       settled = true;
@@ -85,7 +67,7 @@ static void held_tasks_stay_when_partitions_move(void **state) {
     assert_int_equal(s.ops->read_beats(s.coordinator, mg_sides_soon(), &rest, &e), MG_OK);
     heard = rest.count;
   }
-  keep_alive(s.coordinator, 1100); /* a third of what its beats live for, the first one is silent: what was lost goes to the other */
+  mg_sides_keep_alive(s.coordinator, 1100); /* a third of what its beats live for, the first one is silent: what was lost goes to the other */
   for (int i = 0; i < 8; i++) {
     mg_publish p = {.run = "run", .task = "lost", .attempt = 2, .body = mg_slice_of("lost"), .err = MG_FATAL};
     assert_int_equal(s.ops->publish_tasks(s.coordinator, &p, 1, mg_sides_soon(), &e), MG_OK);
@@ -100,7 +82,7 @@ static void held_tasks_stay_when_partitions_move(void **state) {
   mg_sides_forget(s.worker, &held);
   for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0;) { /* all four partitions are served again */
     assert_true(mg_now_ms() < end);
-    (void)fetch_once(s.worker, 100, &rest);
+    (void)mg_sides_fetch_once(s.worker, 100, &rest);
     (void)mg_sides_settle(s.worker, s.ops->ack, &rest);
     mg_sides_forget(s.worker, &rest);
   }
@@ -117,17 +99,17 @@ static void nobody_waits_for_ever_for_what_is_held(void **state) {
   mg_backend *second = worker_of(&s, "second");
   for (mg_ms end = mg_now_ms() + PATIENCE_MS; others.count < 10;) {
     if (mg_now_ms() > end) fail_msg("%zu of 10 tasks came to the second worker", others.count);
-    (void)fetch_once(second, 100, &others);
-    keep_alive(s.worker, 50);
+    (void)mg_sides_fetch_once(second, 100, &others);
+    mg_sides_keep_alive(s.worker, 50);
   }
   for (size_t i = 0; i < others.count; i++) assert_true(others.items[i].again); /* somebody had them */
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 10);
   assert_int_equal(mg_sides_settle(second, s.ops->ack, &others), 10);
   mg_sides_forget(s.worker, &held);
   mg_sides_forget(second, &others);
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0; keep_alive(second, 50)) {
+  for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_depth(s.coordinator).pending != 0; mg_sides_keep_alive(second, 50)) {
     assert_true(mg_now_ms() < end);
-    keep_alive(s.worker, 50);
+    mg_sides_keep_alive(s.worker, 50);
   }
   s.ops->close(second);
   mg_sides_close(&s);
@@ -141,8 +123,8 @@ static void workers_beyond_the_partitions_wait(void **state) {
   mg_sides_fetch(s.worker, 10, &first);
   mg_backend *second = worker_of(&s, "second");
   for (int i = 0; i < 20; i++) {
-    assert_int_equal(fetch_once(second, 50, &others), 0);
-    keep_alive(s.worker, 20);
+    assert_int_equal(mg_sides_fetch_once(second, 50, &others), 0);
+    mg_sides_keep_alive(s.worker, 20);
   }
   mg_batch none = {0};
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &first), 10);
@@ -154,7 +136,7 @@ static void workers_beyond_the_partitions_wait(void **state) {
   for (size_t i = 0; i < others.count; i++) assert_in_range(atoi(others.items[i].task + 1), 10, 19);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &others), 10);
   mg_sides_forget(s.worker, &others);
-  assert_int_equal(fetch_once(s.worker, 300, &none), 0);
+  assert_int_equal(mg_sides_fetch_once(s.worker, 300, &none), 0);
   mg_sides_close(&s);
 }
 
@@ -177,8 +159,8 @@ static void settled_behind_a_delayed_task(leaving how_left) {
   if (how_left == GIVES_AWAY) { /* half of them go, with a task that is settled while they do */
     second = worker_of(&s, "second");
     for (mg_ms end = mg_now_ms() + 800; mg_now_ms() < end;) {
-      assert_int_equal(fetch_once(second, 50, &others), 0);
-      keep_alive(s.worker, 50);
+      assert_int_equal(mg_sides_fetch_once(second, 50, &others), 0);
+      mg_sides_keep_alive(s.worker, 50);
     }
   }
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &tasks), 20);
@@ -193,7 +175,7 @@ static void settled_behind_a_delayed_task(leaving how_left) {
     mg_fetch how = {.max = 30, .lease_ms = 60000, .until = mg_now_ms() + 50, .over_runs = over, .over_count = 1};
     if (mg_now_ms() > end) fail_msg("%zu of %zu delayed tasks came to the second worker", late_ones, wanted);
     if (how_left == STEPS_BACK) s.ops->step_back(s.worker);
-    if (how_left != CLOSES) keep_alive(s.worker, 50);
+    if (how_left != CLOSES) mg_sides_keep_alive(s.worker, 50);
     assert_int_equal(s.ops->fetch_tasks(second, &how, &others, &e), MG_OK);
     for (late_ones = 0; late_ones < others.count; late_ones++) {
       if (others.items[late_ones].task[0] != 'l') fail_msg("%s was settled, and came again", others.items[late_ones].task);
@@ -235,12 +217,12 @@ static void a_task_longer_than_max_poll_interval_stays(void **state) {
   mg_batch held = {0}, none = {0};
   mg_sides_publish(s.coordinator, 0, 1, false);
   mg_sides_fetch(s.worker, 1, &held);
-  keep_alive(s.worker, 6000);
+  mg_sides_keep_alive(s.worker, 6000);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->extend, &held), 1);
   assert_int_equal(mg_sides_settle(s.worker, s.ops->ack, &held), 1);
   mg_sides_forget(s.worker, &held);
-  assert_int_equal(fetch_once(s.worker, 300, &none), 0);
-  expect_empty(s.coordinator, s.worker);
+  assert_int_equal(mg_sides_fetch_once(s.worker, 300, &none), 0);
+  mg_sides_expect_empty(s.coordinator, s.worker);
   mg_sides_close(&s);
 }
 
@@ -254,10 +236,10 @@ static void an_evicted_worker_begins_anew(void **state) {
   mg_backend *second = worker_of(&s, "second");
   mg_sides_fetch(second, 5, &others); /* while the first does nothing at all */
   mg_sides_expect_each_once(&others, 5);
-  keep_alive(second, 100);
+  mg_sides_keep_alive(second, 100);
   mg_error e = {0};
   mg_settle item = {.lease = held.items[0].lease, .err = MG_OK};
-  for (mg_ms end = mg_now_ms() + PATIENCE_MS; item.err != MG_LOST; keep_alive(second, 50)) {
+  for (mg_ms end = mg_now_ms() + PATIENCE_MS; item.err != MG_LOST; mg_sides_keep_alive(second, 50)) {
     assert_true(mg_now_ms() < end);
     assert_int_equal(s.ops->service(s.worker, mg_now_ms() + 50, &e), MG_OK);
     assert_int_equal(s.ops->extend(s.worker, &item, 1, mg_sides_soon(), &e), MG_OK);

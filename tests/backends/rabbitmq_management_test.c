@@ -1,5 +1,6 @@
 /* What the management API of a RabbitMQ node tells a coordinator, and that one that does not answer holds nobody up. One real node for all. */
 #include "backends/rabbitmq/rabbitmq.h"
+#include "tests/brokers/findings.h"
 #include "tests/brokers/rabbitmq.h"
 #include "tests/brokers/sides.h"
 
@@ -117,22 +118,11 @@ static void without_leave_there_are_no_numbers(void **state) {
   mg_sides_close(&s);
 }
 
-static char findings[8000];
-
-static void note(void *owner, const mg_finding *f) {
-  static const char *const levels[] = {"ok", "warn", "fail"};
-  size_t at = strlen(findings);
-  (void)owner;
-  (void)snprintf(findings + at, sizeof findings - at, "%s %s: %s\n", levels[f->level], f->check, f->text);
-  if (f->level != MG_FINDING_OK) assert_non_null(f->mend);
-}
-
 /* Until a text is among what is found: the management API is some seconds behind. */
 static void examine_until(const char *name, const char *user, bool managed, const char *text) {
   char url[200];
   mg_ms end = mg_now_ms() + PATIENCE_MS;
   mg_options *o = mg_options_new();
-  mg_error e = {0};
   assert_non_null(o);
   mg_test_rabbit_options(&node, false, o);
   (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", web_port);
@@ -142,17 +132,9 @@ static void examine_until(const char *name, const char *user, bool managed, cons
   (void)mg_options_set_bool(o, "durable", strcmp(name, "wrong") == 0);
   if (managed) (void)mg_options_set_text(o, "management_url", url);
   mg_backend *b = mg_sides_open_one(&mg_rabbitmq_backend, o, "doctor", NULL);
-  do {
-    findings[0] = '\0';
-    if (mg_rabbitmq_backend.examine(b, note, NULL, mg_sides_soon(), &e) != MG_OK) fail_msg("%s", e.text);
-    if (strstr(findings, text) == NULL) rest();
-  } while (strstr(findings, text) == NULL && mg_now_ms() < end);
+  for (mg_test_examine(b, mg_sides_soon()); !mg_test_found(text) && mg_now_ms() < end; mg_test_examine(b, mg_sides_soon())) rest();
   mg_rabbitmq_backend.close(b);
   mg_options_free(o);
-}
-
-static void expect_finding(const char *text) {
-  if (strstr(findings, text) == NULL) fail_msg("not found: \"%s\", but\n%s", text, findings);
 }
 
 /* Erlang for the node. A policy that drops tasks, and an alarm; then a user of its own, and nobody else. */
@@ -171,27 +153,27 @@ static void the_doctor_finds_what_is_wrong(void **state) {
   char out[500];
   assert_true(mg_test_rabbit_ctl(&node, out, sizeof out, "eval", set_up_wrongly, NULL));
   examine_until("wrong", "guest", true, "fail limits");
-  expect_finding("warn encryption: no TLS");
-  expect_finding("warn authentication: logged in as guest");
-  expect_finding("ok durability: wrong is a quorum queue");
-  expect_finding("ok dead letters: go to wrong.dead");
-  expect_finding("warn rights:");
-  expect_finding("warn quorum: 1 node:");
-  expect_finding("warn disk:");
-  expect_finding("fail limits: wrong holds at most 100 messages and drops");
-  expect_finding("warn limits: wrong keeps messages for 60 s");
-  expect_finding("warn limits: after 3 deliveries");
+  mg_test_expect_finding("warn encryption: no TLS");
+  mg_test_expect_finding("warn authentication: logged in as guest");
+  mg_test_expect_finding("ok durability: wrong is a quorum queue");
+  mg_test_expect_finding("ok dead letters: go to wrong.dead");
+  mg_test_expect_finding("warn rights:");
+  mg_test_expect_finding("warn quorum: 1 node:");
+  mg_test_expect_finding("warn disk:");
+  mg_test_expect_finding("fail limits: wrong holds at most 100 messages and drops");
+  mg_test_expect_finding("warn limits: wrong keeps messages for 60 s");
+  mg_test_expect_finding("warn limits: after 3 deliveries");
   examine_until("wrong", "guest", true, "is out of memory");
-  expect_finding("fail alarm: ");
+  mg_test_expect_finding("fail alarm: ");
 
   assert_true(mg_test_rabbit_ctl(&node, out, sizeof out, "eval", set_up_well, NULL));
   examine_until("right", "tester", true, "ok memory");
-  expect_finding("ok authentication: logged in as tester; guest is refused");
-  expect_finding("ok rights:");
-  expect_finding("warn durability: right is a classic queue");
-  assert_null(strstr(findings, "limits:"));
+  mg_test_expect_finding("ok authentication: logged in as tester; guest is refused");
+  mg_test_expect_finding("ok rights:");
+  mg_test_expect_finding("warn durability: right is a classic queue");
+  mg_test_expect_no_finding("limits:");
   examine_until("right", "tester", false, "warn management: without management_url");
-  expect_finding("ok consumer_timeout: taken to be 1800 s");
+  mg_test_expect_finding("ok consumer_timeout: taken to be 1800 s");
 }
 
 int main(int argc, char **argv) {

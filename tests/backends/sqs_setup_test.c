@@ -1,5 +1,6 @@
 /* What the doctor says about queues that are set up well, and about those set up wrongly on purpose. Stand-ins, with a disturber that refuses calls. */
 #include "backends/sqs/sqs.h"
+#include "tests/brokers/findings.h"
 #include "tests/brokers/sides.h"
 #include "tests/brokers/sqs.h"
 
@@ -15,16 +16,6 @@
 
 enum { WAIT_MS = 60000 };
 static mg_test_sqs moto;
-static char findings[12000];
-
-static void note(void *owner, const mg_finding *f) {
-  static const char *const levels[] = {"ok", "warn", "fail"};
-  size_t at = strlen(findings);
-  (void)owner;
-  (void)snprintf(findings + at, sizeof findings - at, "%s %s: %s\n", levels[f->level], f->check, f->text);
-  if (f->level != MG_FINDING_OK) assert_non_null(f->mend);
-  if (strstr(f->text, MG_TEST_SQS_SECRET) != NULL) fail_msg("it shows the secret");
-}
 
 static mg_options *options(const char *name, const char *attributes) {
   char url[256];
@@ -37,16 +28,11 @@ static mg_options *options(const char *name, const char *attributes) {
 }
 
 static void examine(mg_options *o) {
-  mg_error e = {0};
-  findings[0] = '\0';
   mg_backend *b = mg_sides_open_one(&mg_sqs_backend, o, "doctor", NULL);
-  if (mg_sqs_backend.examine(b, note, NULL, mg_now_ms() + WAIT_MS, &e) != MG_OK) fail_msg("%s", e.text);
+  mg_test_examine(b, mg_now_ms() + WAIT_MS);
+  mg_test_expect_no_finding(MG_TEST_SQS_SECRET);
   mg_sqs_backend.close(b);
   mg_options_free(o);
-}
-
-static void expect(const char *text) {
-  if (strstr(findings, text) == NULL) fail_msg("not found: \"%s\", but\n%s", text, findings);
 }
 
 #define POLICY(TARGET, COUNT) "\"RedrivePolicy\":\"{\\\"deadLetterTargetArn\\\":\\\"arn:aws:sqs:us-east-1:123456789012:" TARGET "\\\",\\\"maxReceiveCount\\\":" COUNT "}\""
@@ -58,21 +44,21 @@ static void good_queues_are_found_good(void **state) {
   mg_options *o = options("good", "{\"MessageRetentionPeriod\":\"1209600\",\"SqsManagedSseEnabled\":\"true\"," POLICY("good-dead", "100") "}");
   (void)mg_options_set_text(o, "spill", "s3://mguard-spill/doctor");
   examine(o);
-  expect("ok encryption at rest: by keys of SQS");
-  expect("ok access: ");
-  expect("ok clock: this machine and SQS differ by ");
-  expect("ok retention: the queue keeps tasks for 336.0 hours");
-  expect("ok visibility: a task may be held for 43200 s in all, extended every third of the 60 s");
-  expect("ok message size: messages up to ");
-  expect("ok dead letter queue: ");
-  expect("/good-dead keeps messages for 336.0 hours");
-  expect("ok redrive policy: SQS moves a task away after 100 receives");
-  expect("ok permissions: ");
-  expect("ok spill: a payload went to s3://mguard-spill/doctor and back");
+  mg_test_expect_finding("ok encryption at rest: by keys of SQS");
+  mg_test_expect_finding("ok access: ");
+  mg_test_expect_finding("ok clock: this machine and SQS differ by ");
+  mg_test_expect_finding("ok retention: the queue keeps tasks for 336.0 hours");
+  mg_test_expect_finding("ok visibility: a task may be held for 43200 s in all, extended every third of the 60 s");
+  mg_test_expect_finding("ok message size: messages up to ");
+  mg_test_expect_finding("ok dead letter queue: ");
+  mg_test_expect_finding("/good-dead keeps messages for 336.0 hours");
+  mg_test_expect_finding("ok redrive policy: SQS moves a task away after 100 receives");
+  mg_test_expect_finding("ok permissions: ");
+  mg_test_expect_finding("ok spill: a payload went to s3://mguard-spill/doctor and back");
   /* What a stand-in on this machine cannot have. */
-  expect("warn encryption: no TLS");
-  expect("warn authentication: keys that never end stand in the queue configuration");
-  assert_null(strstr(findings, "fail "));
+  mg_test_expect_finding("warn encryption: no TLS");
+  mg_test_expect_finding("warn authentication: keys that never end stand in the queue configuration");
+  mg_test_expect_no_finding("fail ");
 }
 
 static void bad_queues_are_found_bad(void **state) {
@@ -83,35 +69,35 @@ static void bad_queues_are_found_bad(void **state) {
                                  "\\\"Action\\\":\\\"sqs:*\\\",\\\"Resource\\\":\\\"*\\\"}]}\"}");
   (void)mg_options_set_int(o, "max_hold_seconds", 30);
   examine(o);
-  expect("warn encryption at rest: none");
-  expect("fail access: the queue's policy lets anybody in");
-  expect("warn retention: the queue keeps tasks for 1.0 hours, less than retention_seconds (168.0 hours)");
-  expect("warn delay: every task waits 30 s");
-  expect("fail visibility: a task may be held for 30 s in all, less than the 60 s of visibility_timeout");
-  expect("warn message size: messages up to 2048 bytes: a task of many cases may be refused");
-  expect("ok dead letter queue: ");
-  expect("/bad-dead will be made for the first dead letter");
-  expect("warn redrive policy: none");
+  mg_test_expect_finding("warn encryption at rest: none");
+  mg_test_expect_finding("fail access: the queue's policy lets anybody in");
+  mg_test_expect_finding("warn retention: the queue keeps tasks for 1.0 hours, less than retention_seconds (168.0 hours)");
+  mg_test_expect_finding("warn delay: every task waits 30 s");
+  mg_test_expect_finding("fail visibility: a task may be held for 30 s in all, less than the 60 s of visibility_timeout");
+  mg_test_expect_finding("warn message size: messages up to 2048 bytes: a task of many cases may be refused");
+  mg_test_expect_finding("ok dead letter queue: ");
+  mg_test_expect_finding("/bad-dead will be made for the first dead letter");
+  mg_test_expect_finding("warn redrive policy: none");
 
   assert_true(mg_test_sqs_queue(&moto, "hasty-dead", "{\"MessageRetentionPeriod\":\"600\"}", url, sizeof url));
   examine(options("hasty", "{" POLICY("hasty-dead", "2") "}"));
-  expect("warn redrive policy: SQS moves a task away after 2 receives");
-  expect("warn dead letter queue: ");
-  expect("/hasty-dead keeps messages for 0.2 hours, less than the queue of tasks");
+  mg_test_expect_finding("warn redrive policy: SQS moves a task away after 2 receives");
+  mg_test_expect_finding("warn dead letter queue: ");
+  mg_test_expect_finding("/hasty-dead keeps messages for 0.2 hours, less than the queue of tasks");
 
   o = options("orphan.fifo", "{\"FifoQueue\":\"true\"}");
   (void)mg_options_set_text(o, "dead_letter_queue_url", url); /* a standard one */
   examine(o);
-  expect("fail dead letter queue: ");
-  expect("/hasty-dead is not of the kind of the queue of tasks");
-  expect("warn throughput: the FIFO queue takes 300 calls a second as a whole");
+  mg_test_expect_finding("fail dead letter queue: ");
+  mg_test_expect_finding("/hasty-dead is not of the kind of the queue of tasks");
+  mg_test_expect_finding("warn throughput: the FIFO queue takes 300 calls a second as a whole");
 
   o = options("lost", NULL);
   (void)mg_options_set_text(o, "dead_letter_queue_url", "http://127.0.0.1:1/123456789012/nowhere");
   (void)mg_options_set_text(o, "spill", "s3://no-such-bucket/x");
   examine(o);
-  expect("fail dead letter queue: there is no queue http://127.0.0.1:1/123456789012/nowhere");
-  expect("fail spill: spill: s3://no-such-bucket/x/");
+  mg_test_expect_finding("fail dead letter queue: there is no queue http://127.0.0.1:1/123456789012/nowhere");
+  mg_test_expect_finding("fail spill: spill: s3://no-such-bucket/x/");
 }
 
 static void missing_rights_and_a_wrong_clock_are_found(void **state) {
@@ -126,12 +112,12 @@ static void missing_rights_and_a_wrong_clock_are_found(void **state) {
                                  "\"CreateQueue\":[403,\"AccessDenied\",\"\"]}}",
                                  out, sizeof out));
   examine(o);
-  expect("warn clock: this machine and SQS differ by 3");
-  expect("fail permissions: access denied: the identity of the queue configuration may not do sqs:DeleteMessage on ");
-  expect("may not do sqs:DeleteQueue on ");
-  expect("may not do sqs:CreateQueue on *");
-  assert_null(strstr(findings, "sqs:SendMessage"));
-  assert_null(strstr(findings, "ok permissions"));
+  mg_test_expect_finding("warn clock: this machine and SQS differ by 3");
+  mg_test_expect_finding("fail permissions: access denied: the identity of the queue configuration may not do sqs:DeleteMessage on ");
+  mg_test_expect_finding("may not do sqs:DeleteQueue on ");
+  mg_test_expect_finding("may not do sqs:CreateQueue on *");
+  mg_test_expect_no_finding("sqs:SendMessage");
+  mg_test_expect_no_finding("ok permissions");
   mg_test_helper_stop(&disturber);
 }
 

@@ -76,6 +76,13 @@ mg_err mg_sides_try_fetch(mg_backend *b, size_t max, mg_ms wait_ms, mg_batch *ou
   return b->ops->fetch_tasks(b, &how, out, e);
 }
 
+size_t mg_sides_fetch_once(mg_backend *b, mg_ms wait_ms, mg_batch *out) {
+  mg_error e = {0};
+  size_t before = out->count;
+  assert_int_equal(mg_sides_try_fetch(b, 1000, wait_ms, out, &e), MG_OK);
+  return out->count - before;
+}
+
 void mg_sides_fetch(mg_backend *b, size_t want, mg_batch *out) {
   mg_error e = {0};
   mg_ms end = mg_now_ms() + PATIENCE_MS;
@@ -133,6 +140,15 @@ mg_depth mg_sides_depth(mg_backend *b) {
   for (mg_ms end = mg_now_ms() + PATIENCE_MS; mg_sides_away(b->ops->depth(b, "run", mg_sides_soon(), &d, &e), &e, end);) {
   }
   return d;
+}
+
+void mg_sides_keep_alive(mg_backend *b, mg_ms ms) {
+  mg_error e = {0};
+  for (mg_ms end = mg_now_ms() + ms; mg_now_ms() < end;) assert_int_equal(b->ops->service(b, mg_now_ms() + 100, &e), MG_OK);
+}
+
+void mg_sides_expect_empty(mg_backend *coordinator, mg_backend *worker) {
+  for (mg_ms end = mg_now_ms() + 2 * PATIENCE_MS; mg_sides_depth(coordinator).pending != 0; mg_sides_keep_alive(worker, 100)) assert_true(mg_now_ms() < end);
 }
 
 void mg_sides_go_round(mg_sides *s, void (*hurt)(void *broker), void *broker) {

@@ -30,6 +30,8 @@ bool mg_sides_away(mg_err err, const mg_error *e, mg_ms end);
 mg_err mg_sides_try_publish(mg_backend *b, int first, int n, bool results, mg_error *e);
 void mg_sides_publish(mg_backend *b, int first, int n, bool results);
 mg_err mg_sides_try_fetch(mg_backend *b, size_t max, mg_ms wait_ms, mg_batch *out, mg_error *e);
+/* What comes within wait_ms is added; how much it is. */
+size_t mg_sides_fetch_once(mg_backend *b, mg_ms wait_ms, mg_batch *out);
 /* Until the batch holds want. */
 void mg_sides_fetch(mg_backend *b, size_t want, mg_batch *out);
 void mg_sides_fetch_results(mg_backend *b, size_t want, mg_batch *out);
@@ -41,6 +43,10 @@ size_t mg_sides_settle(mg_backend *b, mg_sides_call *call, const mg_batch *batch
 void mg_sides_expect_each_once(const mg_batch *batch, int n);
 void mg_sides_forget(mg_backend *b, mg_batch *batch);
 mg_depth mg_sides_depth(mg_backend *b);
+/* What a worker's link does while executors are busy. */
+void mg_sides_keep_alive(mg_backend *b, mg_ms ms);
+/* Until nothing waits any more; the worker is kept alive meanwhile. */
+void mg_sides_expect_empty(mg_backend *coordinator, mg_backend *worker);
 
 /* Tasks go round while `hurt` does something to the broker: what was published before and after comes, is settled, and nothing is left. */
 void mg_sides_go_round(mg_sides *s, void (*hurt)(void *broker), void *broker);
