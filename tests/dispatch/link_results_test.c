@@ -1,6 +1,6 @@
 /* Results that share a message, over the memory backend: what a worker's link puts together, and what a coordinator's link makes of it. */
 #include "dispatch/link.h"
-#include "tests/dispatch/faulty_backend.h"
+#include "tests/dispatch/link_bench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,22 +14,15 @@
 
 enum { WAIT_MS = 20000, TASKS = 10, LARGE = 3, LARGE_BYTES = 5000 };
 
-typedef struct bench { /* one link on a loop, and the other side of the broker */
-  mg_memory_broker *broker;
-  mg_backend *other;
-  mg_options *options;
-  uv_loop_t loop;
-  uv_timer_t timer;
-  mg_link *link;
-  mg_link_config config;
+typedef struct bench {
+  mg_link_bench at;
   uint64_t tokens[TASKS];
   size_t tasks, settled, results, bad, downs;
-  bool stopped;
 } bench;
 
 static void on_event(void *owner, const mg_link_event *ev) {
   bench *b = owner;
-  b->stopped = b->stopped || ev->kind == MG_EV_STOPPED;
+  b->at.stopped = b->at.stopped || ev->kind == MG_EV_STOPPED;
   b->settled += ev->kind == MG_EV_SETTLED && ev->err == MG_OK;
   b->bad += ev->kind == MG_EV_BAD_MESSAGE;
   b->downs += ev->kind == MG_EV_DISCONNECTED;
@@ -37,58 +30,37 @@ static void on_event(void *owner, const mg_link_event *ev) {
   if (ev->kind == MG_EV_RESULT && b->results < TASKS) b->tokens[b->results++] = ev->token;
 }
 
-static void on_tick(uv_timer_t *t) { mg_link_tick(((bench *)t->data)->link); }
-
 #define UNTIL(b, condition)                                                                                                                                    \
   do {                                                                                                                                                         \
-    for (mg_ms end = mg_now_ms() + WAIT_MS; !(condition) && mg_now_ms() < end;) (void)uv_run(&(b)->loop, UV_RUN_ONCE);                                         \
+    for (mg_ms end = mg_now_ms() + WAIT_MS; !(condition) && mg_now_ms() < end;) (void)uv_run(&(b)->at.loop, UV_RUN_ONCE);                                         \
     assert_true(condition);                                                                                                                                    \
   } while (0)
 
 static void start(bench *b, bool worker, size_t most_bytes) {
-  *b = (bench){.options = mg_options_new(), .broker = mg_memory_broker_new()};
-  faulty_reset();
-  mg_backend_config other = {.identity = "other", .run = "r1", .wake_fd = -1, .shared = b->broker};
-  assert_int_equal(mg_memory_backend.open(&b->other, &other, mg_now_ms() + WAIT_MS, NULL), MG_OK);
-  b->config = (mg_link_config){.backend = &resuming_backend,
-                               .open = {.options = b->options, .identity = "mine", .run = worker ? NULL : "r1", .shared = b->broker},
-                               .codec = {.max_bytes = most_bytes},
-                               .worker = worker,
-                               .lease_ms = 600000,
-                               .beat_every_ms = 1000,
-                               .beat_ttl_ms = 10000,
-                               .poll_ms = 20,
-                               .check_every_ms = 100,
-                               .retry_for_ms = MG_NEVER,
-                               .tick_limit_ms = MG_NEVER,
-                               .event = on_event,
-                               .owner = b};
-  assert_int_equal(uv_loop_init(&b->loop), 0);
-  (void)uv_timer_init(&b->loop, &b->timer);
-  b->timer.data = b;
-  assert_int_equal(mg_link_start(&b->link, &b->loop, &b->config, NULL), MG_OK);
-  (void)uv_timer_start(&b->timer, on_tick, 0, 5);
+  *b = (bench){0};
+  mg_link_bench_open(&b->at, worker);
+  mg_link_config *c = &b->at.config;
+  c->backend = &resuming_backend;
+  c->codec.max_bytes = most_bytes;
+  c->lease_ms = 600000;
+  c->beat_every_ms = 1000;
+  c->poll_ms = 20;
+  c->check_every_ms = 100;
+  c->tick_limit_ms = MG_NEVER;
+  c->event = on_event;
+  c->owner = b;
+  mg_link_bench_start(&b->at);
 }
 
-static void end(bench *b) {
-  mg_link_stop(b->link, mg_now_ms() + 1000);
-  UNTIL(b, b->stopped);
-  mg_link_free(b->link);
-  uv_close((uv_handle_t *)&b->timer, NULL);
-  (void)uv_run(&b->loop, UV_RUN_DEFAULT);
-  assert_int_equal(uv_loop_close(&b->loop), 0);
-  mg_memory_backend.close(b->other);
-  mg_memory_broker_free(b->broker);
-  mg_options_free(b->options);
-}
+static void end(bench *b) { mg_link_bench_close(&b->at, WAIT_MS); }
 
 static void publish(bench *b, const char *task, mg_slice body, bool result) {
   mg_codec plain = {0};
   mg_buf framed = {0};
   assert_int_equal(mg_frame_seal(&plain, body, &framed, NULL), MG_OK);
   mg_publish p = {.run = "r1", .task = task, .attempt = 1, .body = mg_buf_slice(&framed)};
-  mg_err err = result ? mg_memory_backend.publish_results(b->other, &p, 1, mg_now_ms() + WAIT_MS, NULL)
-                      : mg_memory_backend.publish_tasks(b->other, &p, 1, mg_now_ms() + WAIT_MS, NULL);
+  mg_err err = result ? mg_memory_backend.publish_results(b->at.other, &p, 1, mg_now_ms() + WAIT_MS, NULL)
+                      : mg_memory_backend.publish_tasks(b->at.other, &p, 1, mg_now_ms() + WAIT_MS, NULL);
   assert_int_equal(err, MG_OK);
   mg_buf_fini(&framed);
 }
@@ -104,14 +76,14 @@ static void finish_all(bench *b, size_t large_bytes) {
     publish(b, t.id, mg_buf_slice(&body), false);
     mg_buf_fini(&body);
   }
-  mg_link_want(b->link, TASKS);
+  mg_link_want(b->at.link, TASKS);
   UNTIL(b, b->tasks == TASKS);
   atomic_store(&faulty.down, true);
   UNTIL(b, b->downs == 1);
   for (size_t i = 0; i < TASKS; i++) {
     uint8_t small[40] = {(uint8_t)i};
     mg_slice body = i == LARGE && large_bytes > 0 ? (mg_slice){large, large_bytes} : (mg_slice){small, sizeof small};
-    assert_int_equal(mg_link_finish(b->link, b->tokens[i], "r1", body), MG_OK);
+    assert_int_equal(mg_link_finish(b->at.link, b->tokens[i], "r1", body), MG_OK);
   }
   atomic_store(&faulty.down, false);
   UNTIL(b, b->settled == TASKS);
@@ -122,7 +94,7 @@ static size_t read_all(bench *b, size_t sizes[TASKS]) {
   size_t messages = 0;
   bool seen[TASKS] = {false};
   mg_batch batch = {0};
-  assert_int_equal(mg_memory_backend.fetch_results(b->other, 100, mg_now_ms() + WAIT_MS, &batch, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.fetch_results(b->at.other, 100, mg_now_ms() + WAIT_MS, &batch, NULL), MG_OK);
   for (size_t k = 0; k < batch.count; k++) {
     mg_codec plain = {0};
     mg_buf scratch = {0};
@@ -137,7 +109,7 @@ static size_t read_all(bench *b, size_t sizes[TASKS]) {
       seen[which] = true;
     }
     sizes[messages++] = count;
-    mg_memory_backend.forget(b->other, batch.items[k].lease);
+    mg_memory_backend.forget(b->at.other, batch.items[k].lease);
     mg_buf_fini(&scratch);
   }
   mg_batch_clear(&batch);
@@ -170,7 +142,7 @@ static void what_is_refused_together_goes_alone(void **state) {
 
 static mg_depth depth(bench *b) {
   mg_depth d;
-  assert_int_equal(mg_memory_backend.depth(b->other, "r1", mg_now_ms() + WAIT_MS, &d, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.depth(b->at.other, "r1", mg_now_ms() + WAIT_MS, &d, NULL), MG_OK);
   return d;
 }
 
@@ -187,8 +159,8 @@ static void settled_when_all_are(void **state) {
   assert_true(b.tokens[0] == b.tokens[1] && b.tokens[1] == b.tokens[2]);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(depth(&b).results, 1);
-    mg_link_settle_result(b.link, b.tokens[i]);
-    UNTIL(&b, mg_link_backlog(b.link) == 0);
+    mg_link_settle_result(b.at.link, b.tokens[i]);
+    UNTIL(&b, mg_link_backlog(b.at.link) == 0);
   }
   assert_int_equal(depth(&b).results, 0);
   publish(&b, "r.2", (mg_slice){body.data, body.len - 1}, true); /* cut: none of it is taken, and it does not come again */

@@ -1,7 +1,7 @@
 /* The link's worker side over the memory backend: what is fetched, kept, extended, beaten, given back, and what outlives a lost connection. */
 #include "dispatch/link.h"
 #include "tests/brokers/brokers.h"
-#include "tests/dispatch/faulty_backend.h"
+#include "tests/dispatch/link_bench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,22 +24,15 @@ typedef struct seen_event {
   mg_control control;
 } seen_event;
 
-typedef struct bench { /* one link on a loop, and the other side of the broker */
-  mg_memory_broker *broker;
-  mg_backend *other;
-  mg_options *options;
-  uv_loop_t loop;
-  uv_timer_t timer;
-  mg_link *link;
-  mg_link_config config;
+typedef struct bench {
+  mg_link_bench at;
   seen_event seen[SEEN_MAX];
   size_t count, drains;
-  bool ticks, stopped;
 } bench;
 
 static void on_event(void *owner, const mg_link_event *ev) {
   bench *b = owner;
-  if (ev->kind == MG_EV_STOPPED) b->stopped = true;
+  if (ev->kind == MG_EV_STOPPED) b->at.stopped = true;
   if (b->count == SEEN_MAX) return;
   seen_event *s = &b->seen[b->count++];
   *s = (seen_event){.kind = ev->kind, .token = ev->token, .err = ev->err, .control = ev->control};
@@ -53,53 +46,23 @@ static void on_event(void *owner, const mg_link_event *ev) {
 
 static void on_drained(void *owner) { ((bench *)owner)->drains++; }
 
-static void on_tick(uv_timer_t *t) {
-  bench *b = t->data;
-  if (b->ticks) mg_link_tick(b->link);
-}
-
-static void set_up(bench *b) {
+static void set_up(bench *b, bool worker) {
   memset(b, 0, sizeof *b);
-  faulty_reset();
-  b->ticks = true;
-  b->options = mg_options_new();
-  b->broker = mg_memory_broker_new();
-  mg_backend_config other = {.identity = "coordinator", .run = "r1", .wake_fd = -1, .shared = b->broker};
-  assert_int_equal(mg_memory_backend.open(&b->other, &other, mg_now_ms() + 1000, NULL), MG_OK);
-  b->config = (mg_link_config){.backend = &faulty_backend,
-                               .open = {.options = b->options, .identity = "w1", .shared = b->broker},
-                               .worker = true,
-                               .lease_ms = 300,
-                               .beat_every_ms = 50,
-                               .beat_ttl_ms = 10000,
-                               .poll_ms = 200,
-                               .retry_for_ms = MG_NEVER,
-                               .tick_limit_ms = 1000,
-                               .event = on_event,
-                               .drained = on_drained,
-                               .owner = b};
+  mg_link_bench_open(&b->at, worker);
+  mg_link_config *c = &b->at.config;
+  c->backend = &faulty_backend;
+  c->lease_ms = 300;
+  c->beat_every_ms = 50;
+  c->poll_ms = 200;
+  c->tick_limit_ms = 1000;
+  c->event = on_event;
+  c->drained = on_drained;
+  c->owner = b;
 }
 
-static void start(bench *b) {
-  assert_int_equal(uv_loop_init(&b->loop), 0);
-  (void)uv_timer_init(&b->loop, &b->timer);
-  b->timer.data = b;
-  assert_int_equal(mg_link_start(&b->link, &b->loop, &b->config, NULL), MG_OK);
-  (void)uv_timer_start(&b->timer, on_tick, 0, 5);
-}
+static void start(bench *b) { mg_link_bench_start(&b->at); }
 
-static void tear_down(bench *b) {
-  if (!b->stopped) mg_link_stop(b->link, mg_now_ms() + 1000);
-  for (mg_ms end = mg_now_ms() + WAIT_MS; !b->stopped && mg_now_ms() < end;) (void)uv_run(&b->loop, UV_RUN_ONCE);
-  assert_true(b->stopped);
-  mg_link_free(b->link);
-  uv_close((uv_handle_t *)&b->timer, NULL);
-  (void)uv_run(&b->loop, UV_RUN_DEFAULT);
-  assert_int_equal(uv_loop_close(&b->loop), 0);
-  mg_memory_backend.close(b->other);
-  mg_memory_broker_free(b->broker);
-  mg_options_free(b->options);
-}
+static void tear_down(bench *b) { mg_link_bench_close(&b->at, WAIT_MS); }
 
 static size_t count(const bench *b, mg_link_event_kind kind) {
   size_t n = 0;
@@ -116,17 +79,17 @@ static const seen_event *last(const bench *b, mg_link_event_kind kind) {
 }
 
 static void wait_for(bench *b, mg_link_event_kind kind, size_t n) {
-  for (mg_ms end = mg_now_ms() + WAIT_MS; count(b, kind) < n && mg_now_ms() < end;) (void)uv_run(&b->loop, UV_RUN_ONCE);
+  for (mg_ms end = mg_now_ms() + WAIT_MS; count(b, kind) < n && mg_now_ms() < end;) (void)uv_run(&b->at.loop, UV_RUN_ONCE);
   if (count(b, kind) < n) fail_msg("only %zu of %zu events of kind %d came", count(b, kind), n, (int)kind);
 }
 
 static void run_for(bench *b, mg_ms ms) {
-  for (mg_ms end = mg_now_ms() + ms; mg_now_ms() < end;) (void)uv_run(&b->loop, UV_RUN_ONCE);
+  for (mg_ms end = mg_now_ms() + ms; mg_now_ms() < end;) (void)uv_run(&b->at.loop, UV_RUN_ONCE);
 }
 
 static void publish_body(bench *b, const char *id, mg_slice body) {
   mg_publish p = {.run = "r1", .task = id, .attempt = 1, .body = body};
-  assert_int_equal(mg_memory_backend.publish_tasks(b->other, &p, 1, mg_now_ms() + 1000, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.publish_tasks(b->at.other, &p, 1, mg_now_ms() + 1000, NULL), MG_OK);
 }
 
 static void publish(bench *b, const char *id, const mg_codec *codec) {
@@ -143,12 +106,12 @@ static void publish(bench *b, const char *id, const mg_codec *codec) {
 
 static size_t results(bench *b) {
   mg_batch batch = {0};
-  (void)mg_memory_backend.fetch_results(b->other, 100, mg_now_ms() + 20, &batch, NULL);
+  (void)mg_memory_backend.fetch_results(b->at.other, 100, mg_now_ms() + 20, &batch, NULL);
   size_t n = batch.count;
   for (size_t i = 0; i < n; i++) {
     mg_settle s = {.lease = batch.items[i].lease};
-    (void)mg_memory_backend.ack_results(b->other, &s, 1, mg_now_ms() + 1000, NULL);
-    mg_memory_backend.forget(b->other, batch.items[i].lease);
+    (void)mg_memory_backend.ack_results(b->at.other, &s, 1, mg_now_ms() + 1000, NULL);
+    mg_memory_backend.forget(b->at.other, batch.items[i].lease);
   }
   mg_batch_clear(&batch);
   return n;
@@ -156,13 +119,13 @@ static size_t results(bench *b) {
 
 static mg_depth depth(bench *b) {
   mg_depth d;
-  assert_int_equal(mg_memory_backend.depth(b->other, "r1", mg_now_ms() + 1000, &d, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.depth(b->at.other, "r1", mg_now_ms() + 1000, &d, NULL), MG_OK);
   return d;
 }
 
 static size_t reclaim_ended(bench *b) {
   mg_batch batch = {0};
-  assert_int_equal(mg_memory_backend.reclaim(b->other, "r1", NULL, NULL, 0, mg_now_ms() + 1000, &batch, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.reclaim(b->at.other, "r1", NULL, NULL, 0, mg_now_ms() + 1000, &batch, NULL), MG_OK);
   size_t n = batch.count;
   mg_batch_clear(&batch);
   return n;
@@ -172,7 +135,7 @@ static size_t reclaim_ended(bench *b) {
 static uint64_t beats(bench *b) {
   mg_batch batch = {0};
   uint64_t counter = 0;
-  (void)mg_memory_backend.read_beats(b->other, mg_now_ms() + 1000, &batch, NULL);
+  (void)mg_memory_backend.read_beats(b->at.other, mg_now_ms() + 1000, &batch, NULL);
   for (size_t i = 0; i < batch.count; i++) {
     mg_slice body;
     mg_buf scratch = {0};
@@ -193,7 +156,7 @@ static void set_beat(bench *b) {
   mg_beat beat = {.worker = "w1", .executors = 1};
   mg_buf body = {0};
   mg_beat_encode(&body, &beat);
-  mg_link_set_beat(b->link, mg_buf_slice(&body), true);
+  mg_link_set_beat(b->at.link, mg_buf_slice(&body), true);
   mg_buf_fini(&body);
 }
 
@@ -202,19 +165,19 @@ static void set_beat(bench *b) {
 static void fetch_finish_settle(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   publish(&b, "1.1", NULL);
-  mg_link_want(b.link, 5);
+  mg_link_want(b.at.link, 5);
   wait_for(&b, MG_EV_TASK, 1);
   assert_string_equal(last(&b, MG_EV_TASK)->task, "1.1");
   assert_int_equal(depth(&b).in_flight, 1);
-  assert_int_equal(mg_link_finish(b.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result")), MG_OK);
+  assert_int_equal(mg_link_finish(b.at.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result")), MG_OK);
   wait_for(&b, MG_EV_SETTLED, 1);
   assert_int_equal(last(&b, MG_EV_SETTLED)->err, MG_OK);
   assert_int_equal(results(&b), 1);
   assert_int_equal(depth(&b).in_flight, 0);
-  assert_int_equal(mg_link_backlog(b.link), 0);
+  assert_int_equal(mg_link_backlog(b.at.link), 0);
   assert_true(b.drains > 0);
   tear_down(&b);
 }
@@ -223,7 +186,7 @@ static void no_more_than_wanted(void **state) {
   (void)state;
   bench b;
   char id[16];
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   for (int i = 1; i <= 10; i++) {
     (void)snprintf(id, sizeof id, "1.%d", i);
@@ -231,12 +194,12 @@ static void no_more_than_wanted(void **state) {
   }
   run_for(&b, 100);
   assert_int_equal(count(&b, MG_EV_TASK), 0);
-  mg_link_want(b.link, 3);
-  mg_link_want(b.link, 3); /* said again before the first came: still three in all */
+  mg_link_want(b.at.link, 3);
+  mg_link_want(b.at.link, 3); /* said again before the first came: still three in all */
   wait_for(&b, MG_EV_TASK, 3);
   run_for(&b, 100);
   assert_int_equal(count(&b, MG_EV_TASK), 3);
-  mg_link_want(b.link, 2);
+  mg_link_want(b.at.link, 2);
   wait_for(&b, MG_EV_TASK, 5);
   run_for(&b, 50);
   assert_int_equal(count(&b, MG_EV_TASK), 5);
@@ -248,14 +211,14 @@ static void no_more_than_wanted(void **state) {
 static void stopping_gives_back(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   publish(&b, "1.1", NULL);
   publish(&b, "1.2", NULL);
-  mg_link_want(b.link, 2);
+  mg_link_want(b.at.link, 2);
   wait_for(&b, MG_EV_TASK, 2);
-  (void)mg_link_give_back(b.link, b.seen[1].token, 0, (mg_slice){0}, "r1");
-  mg_link_stop(b.link, mg_now_ms() + 1000);
+  (void)mg_link_give_back(b.at.link, b.seen[1].token, 0, (mg_slice){0}, "r1");
+  mg_link_stop(b.at.link, mg_now_ms() + 1000);
   wait_for(&b, MG_EV_STOPPED, 1);
   assert_int_equal(depth(&b).pending, 2);
   tear_down(&b);
@@ -264,16 +227,16 @@ static void stopping_gives_back(void **state) {
 static void leases_are_extended(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   publish(&b, "1.1", NULL);
-  mg_link_want(b.link, 1);
+  mg_link_want(b.at.link, 1);
   wait_for(&b, MG_EV_TASK, 1);
   for (mg_ms end = mg_now_ms() + 900; mg_now_ms() < end;) { /* three leases long */
     run_for(&b, 20);
     assert_int_equal(reclaim_ended(&b), 0);
   }
-  (void)mg_link_finish(b.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result"));
+  (void)mg_link_finish(b.at.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result"));
   wait_for(&b, MG_EV_SETTLED, 1);
   assert_int_equal(last(&b, MG_EV_SETTLED)->err, MG_OK);
   tear_down(&b);
@@ -283,13 +246,13 @@ static void leases_are_extended(void **state) {
 static void while_main_sleeps(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   set_beat(&b);
   publish(&b, "1.1", NULL);
-  mg_link_want(b.link, 1);
+  mg_link_want(b.at.link, 1);
   wait_for(&b, MG_EV_TASK, 1);
-  mg_link_tick(b.link);
+  mg_link_tick(b.at.link);
   uint64_t before = beats(&b);
   for (mg_ms end = mg_now_ms() + 900; beats(&b) < before + 8 && mg_now_ms() < end;) mg_test_pause(10);
   assert_true(beats(&b) >= before + 8);
@@ -302,7 +265,7 @@ static void while_main_sleeps(void **state) {
   for (mg_ms end = mg_now_ms() + WAIT_MS; beats(&b) == quiet && mg_now_ms() < end;) run_for(&b, 10); /* awake again */
   assert_true(beats(&b) > quiet); /* it beats, and learns that the task is gone */
   wait_for(&b, MG_EV_LEASE_LOST, 1);
-  (void)mg_link_finish(b.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result"));
+  (void)mg_link_finish(b.at.link, last(&b, MG_EV_TASK)->token, "r1", mg_slice_of("result"));
   wait_for(&b, MG_EV_SETTLED, 1);
   assert_int_equal(last(&b, MG_EV_SETTLED)->err, MG_LOST);
   assert_int_equal(results(&b), 1); /* it may still be the first */
@@ -312,12 +275,12 @@ static void while_main_sleeps(void **state) {
 static void not_beyond_max_task(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
-  b.config.max_task_ms = 500;
+  set_up(&b, true);
+  b.at.config.max_task_ms = 500;
   start(&b);
   mg_ms since = mg_now_ms();
   publish(&b, "1.1", NULL);
-  mg_link_want(b.link, 1);
+  mg_link_want(b.at.link, 1);
   wait_for(&b, MG_EV_TASK, 1);
   while (reclaim_ended(&b) == 0 && mg_now_ms() < since + WAIT_MS) run_for(&b, 10);
   mg_ms took = mg_now_ms() - since;
@@ -328,7 +291,7 @@ static void not_beyond_max_task(void **state) {
 static void beats_count(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   run_for(&b, 100);
   assert_int_equal(beats(&b), 0); /* none was given */
@@ -347,7 +310,7 @@ static void say(bench *b, mg_control_kind kind, const char *subject) {
   (void)snprintf(c.subject, sizeof c.subject, "%s", subject);
   mg_control_encode(&body, &c);
   assert_int_equal(mg_frame_seal(&plain, mg_buf_slice(&body), &framed, NULL), MG_OK);
-  assert_int_equal(mg_memory_backend.control(b->other, subject, mg_buf_slice(&framed), 60000, mg_now_ms() + 1000, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.control(b->at.other, subject, mg_buf_slice(&framed), 60000, mg_now_ms() + 1000, NULL), MG_OK);
   mg_buf_fini(&body);
   mg_buf_fini(&framed);
 }
@@ -359,9 +322,9 @@ static void unreadable_tasks(void **state) {
   assert_int_equal(mg_keyring_parse(&keys, "other:secret", NULL), MG_OK);
   mg_codec other_key = {.keys = keys};
   uint8_t newer[] = {99, 0, 1}, garbage[] = {1, 0, 0xff, 0x13};
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
-  mg_link_want(b.link, 10);
+  mg_link_want(b.at.link, 10);
   publish_body(&b, "1.1", (mg_slice){garbage, sizeof garbage});
   wait_for(&b, MG_EV_BAD_MESSAGE, 1);
   publish_body(&b, "1.2", (mg_slice){newer, sizeof newer});
@@ -388,28 +351,28 @@ static void unreadable_tasks(void **state) {
 static void across_an_outage(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   set_beat(&b);
   publish(&b, "1.1", NULL);
   publish(&b, "1.2", NULL);
-  mg_link_want(b.link, 2);
+  mg_link_want(b.at.link, 2);
   wait_for(&b, MG_EV_TASK, 2);
   uint64_t token = last(&b, MG_EV_TASK)->token;
   atomic_store(&faulty.down, true);
   wait_for(&b, MG_EV_DISCONNECTED, 1);
   wait_for(&b, MG_EV_LEASE_LOST, 2);
-  (void)mg_link_finish(b.link, token, "r1", mg_slice_of("result"));
+  (void)mg_link_finish(b.at.link, token, "r1", mg_slice_of("result"));
   run_for(&b, 200);
-  assert_int_equal(mg_link_backlog(b.link), 1);
+  assert_int_equal(mg_link_backlog(b.at.link), 1);
   assert_int_equal(count(&b, MG_EV_SETTLED), 0);
   atomic_store(&faulty.down, false);
   wait_for(&b, MG_EV_CONNECTED, 2);
   wait_for(&b, MG_EV_SETTLED, 1);
   assert_int_equal(last(&b, MG_EV_SETTLED)->err, MG_LOST); /* the receipt was of the old connection */
   assert_int_equal(results(&b), 1);
-  assert_int_equal(mg_link_reconnects(b.link), 1);
-  assert_int_equal(mg_link_backlog(b.link), 0);
+  assert_int_equal(mg_link_reconnects(b.at.link), 1);
+  assert_int_equal(mg_link_backlog(b.at.link), 0);
   tear_down(&b);
 }
 
@@ -417,18 +380,18 @@ static void across_an_outage(void **state) {
 static void resumed_after_an_outage(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
-  b.config.backend = &resuming_backend;
-  b.config.lease_ms = 60000;
+  set_up(&b, true);
+  b.at.config.backend = &resuming_backend;
+  b.at.config.lease_ms = 60000;
   start(&b);
   publish(&b, "1.1", NULL);
   publish(&b, "1.2", NULL);
-  mg_link_want(b.link, 2);
+  mg_link_want(b.at.link, 2);
   wait_for(&b, MG_EV_TASK, 2);
   uint64_t token = last(&b, MG_EV_TASK)->token;
   atomic_store(&faulty.down, true);
   wait_for(&b, MG_EV_DISCONNECTED, 1);
-  (void)mg_link_finish(b.link, token, "r1", mg_slice_of("result"));
+  (void)mg_link_finish(b.at.link, token, "r1", mg_slice_of("result"));
   run_for(&b, 200);
   assert_int_equal(count(&b, MG_EV_SETTLED), 0);
   atomic_store(&faulty.down, false);
@@ -441,22 +404,22 @@ static void resumed_after_an_outage(void **state) {
   wait_for(&b, MG_EV_DISCONNECTED, 2);
   const char *gone[] = {"1.1", "1.2"};
   mg_batch back = {0};
-  assert_int_equal(mg_memory_backend.reclaim(b.other, "r1", NULL, gone, 2, mg_now_ms() + 1000, &back, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.reclaim(b.at.other, "r1", NULL, gone, 2, mg_now_ms() + 1000, &back, NULL), MG_OK);
   assert_int_equal(back.count, 1);
   mg_batch_clear(&back);
   assert_int_equal(count(&b, MG_EV_LEASE_LOST), 0);
   atomic_store(&faulty.down, false);
   wait_for(&b, MG_EV_LEASE_LOST, 1);
   assert_int_equal(faulty.opens, 1);
-  assert_int_equal(mg_link_reconnects(b.link), 2);
+  assert_int_equal(mg_link_reconnects(b.at.link), 2);
   tear_down(&b);
 }
 
 static void gives_up_in_the_end(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
-  b.config.retry_for_ms = 300;
+  set_up(&b, true);
+  b.at.config.retry_for_ms = 300;
   atomic_store(&faulty.down, true);
   mg_ms since = mg_now_ms();
   start(&b);
@@ -473,7 +436,7 @@ static void gives_up_in_the_end(void **state) {
 static void hopeless_at_once(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   atomic_store(&faulty.refuse_open, true);
   start(&b);
   wait_for(&b, MG_EV_FAILED, 1);
@@ -485,13 +448,13 @@ static void hopeless_at_once(void **state) {
 static void a_stop_while_down_ends(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   atomic_store(&faulty.down, true);
   start(&b);
   wait_for(&b, MG_EV_DISCONNECTED, 1);
-  (void)mg_link_finish(b.link, 12345, "r1", mg_slice_of("result"));
+  (void)mg_link_finish(b.at.link, 12345, "r1", mg_slice_of("result"));
   mg_ms since = mg_now_ms();
-  mg_link_stop(b.link, since + 300);
+  mg_link_stop(b.at.link, since + 300);
   wait_for(&b, MG_EV_STOPPED, 1);
   mg_ms took = mg_now_ms() - since;
   assert_true(took >= 250 && took < WAIT_MS);
@@ -501,7 +464,7 @@ static void a_stop_while_down_ends(void **state) {
 static void controls_come_once(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   for (int k = 0; k < 2; k++) { /* the second replaces the first */
     mg_control_kind kind = k == 0 ? MG_QUARANTINE : MG_PARDON;
@@ -518,12 +481,12 @@ static void controls_come_once(void **state) {
 static void skipped_runs(void **state) {
   (void)state;
   bench b;
-  set_up(&b);
+  set_up(&b, true);
   start(&b);
   mg_ms since = mg_now_ms();
-  mg_link_skip_run(b.link, "r1", 300);
+  mg_link_skip_run(b.at.link, "r1", 300);
   publish(&b, "1.1", NULL);
-  mg_link_want(b.link, 1);
+  mg_link_want(b.at.link, 1);
   wait_for(&b, MG_EV_TASK, 1);
   assert_true(mg_now_ms() - since >= 300);
   tear_down(&b);
@@ -536,20 +499,18 @@ static void many_jobs_few_calls(void **state) {
   enum { TASKS = 5000 };
   bench b;
   char id[16];
-  set_up(&b);
-  b.config.worker = false;
-  b.config.open.run = "r1";
-  b.config.check_every_ms = 100;
+  set_up(&b, false);
+  b.at.config.check_every_ms = 100;
   atomic_store(&faulty.down, true);
   start(&b);
   for (int i = 1; i <= TASKS; i++) {
     (void)snprintf(id, sizeof id, "1.%d", i);
-    assert_int_equal(mg_link_publish(b.link, (uint64_t)i, "r1", id, 1, mg_slice_of("body")), MG_OK);
+    assert_int_equal(mg_link_publish(b.at.link, (uint64_t)i, "r1", id, 1, mg_slice_of("body")), MG_OK);
   }
-  assert_int_equal(mg_link_backlog(b.link), TASKS);
+  assert_int_equal(mg_link_backlog(b.at.link), TASKS);
   atomic_store(&faulty.down, false);
-  for (mg_ms end = mg_now_ms() + WAIT_MS; mg_link_backlog(b.link) > 0 && mg_now_ms() < end;) (void)uv_run(&b.loop, UV_RUN_ONCE);
-  assert_int_equal(mg_link_backlog(b.link), 0);
+  for (mg_ms end = mg_now_ms() + WAIT_MS; mg_link_backlog(b.at.link) > 0 && mg_now_ms() < end;) (void)uv_run(&b.at.loop, UV_RUN_ONCE);
+  assert_int_equal(mg_link_backlog(b.at.link), 0);
   assert_int_equal(depth(&b).pending, TASKS);
   assert_true(faulty.publishes <= 8);
   tear_down(&b);
@@ -560,18 +521,16 @@ static void unreadable_results(void **state) {
   (void)state;
   bench b;
   uint8_t garbage[] = {99, 0, 1};
-  set_up(&b);
-  b.config.worker = false;
-  b.config.open.run = "r1";
-  b.config.check_every_ms = 100;
+  set_up(&b, false);
+  b.at.config.check_every_ms = 100;
   start(&b);
   mg_publish p = {.run = "r1", .task = "1.1", .attempt = 1, .body = {garbage, sizeof garbage}};
-  assert_int_equal(mg_memory_backend.publish_results(b.other, &p, 1, mg_now_ms() + 1000, NULL), MG_OK);
+  assert_int_equal(mg_memory_backend.publish_results(b.at.other, &p, 1, mg_now_ms() + 1000, NULL), MG_OK);
   wait_for(&b, MG_EV_BAD_MESSAGE, 1);
   for (mg_ms end = mg_now_ms() + WAIT_MS; depth(&b).results > 0 && mg_now_ms() < end;) run_for(&b, 10);
   assert_int_equal(depth(&b).results, 0);
   assert_int_equal(count(&b, MG_EV_BAD_MESSAGE), 1);
-  assert_int_equal(mg_link_backlog(b.link), 0);
+  assert_int_equal(mg_link_backlog(b.at.link), 0);
   tear_down(&b);
 }
 
