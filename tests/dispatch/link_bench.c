@@ -7,10 +7,7 @@
 
 #include <cmocka.h>
 
-static void on_tick(uv_timer_t *t) {
-  mg_link_bench *b = t->data;
-  if (!b->silent) mg_link_tick(b->link);
-}
+static void on_tick(uv_timer_t *t) { mg_link_tick(((mg_link_bench *)t->data)->link); }
 
 void mg_link_bench_open(mg_link_bench *b, bool worker) {
   *b = (mg_link_bench){.options = mg_options_new(), .broker = mg_memory_broker_new()};

@@ -13,7 +13,6 @@ typedef struct mg_link_bench {
   uv_timer_t timer;
   mg_link *link;
   mg_link_config config; /* to be completed between open and start; options, identity and broker stand in it */
-  bool silent;           /* the loop counts as hanging */
   bool stopped;          /* set by the test's own handler of events, on MG_EV_STOPPED */
 } mg_link_bench;
 
