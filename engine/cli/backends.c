@@ -53,9 +53,18 @@ const mg_backend_ops *mg_backend_find(const char *name, const char **left_out) {
   return NULL;
 }
 
+/* From the first receive on, however often it is extended. */
+static mg_err check_sqs_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, mg_error *e) {
+  double limit = (double)mg_options_int(queue, "max_hold_seconds", 43200), task = (double)roles * case_timeout_ms / 1000;
+  if (task <= limit) return MG_OK;
+  return mg_fail(e, MG_ARG,
+                 "a task may be held for %.0f s (a case that uses up its time limit), and SQS lets a worker hold it for %.0f s in all (max_hold_seconds): "
+                 "set a smaller limits.case_timeout_ms, or a larger max_hold_seconds, 43200 at the most",
+                 task, limit);
+}
+
 /* A worker takes up to prefetch_count tasks, and the last of them waits for those before it. */
-mg_err mg_backend_check_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, int executors, mg_error *e) {
-  if (strcmp(mg_options_text(queue, "backend", "memory"), "rabbitmq") != 0) return MG_OK;
+static mg_err check_rabbitmq_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, int executors, mg_error *e) {
   double limit = mg_options_real(queue, "consumer_timeout_seconds", 1800), task = mg_options_real(queue, "max_task_seconds", 0);
   int64_t prefetch = mg_options_int(queue, "prefetch_count", 10);
   const char *longest = task > 0 ? "max_task_seconds" : "a case that uses up its time limit";
@@ -69,4 +78,10 @@ mg_err mg_backend_check_hold(const mg_options *queue, uint32_t case_timeout_ms, 
   if (each > 1) (void)snprintf(share, sizeof share, ", times %lld tasks (prefetch_count) by %d executors", (long long)prefetch, executors);
   return mg_fail(e, MG_ARG, "a task may be held for %.0f s (%s is %.1f s%s), and RabbitMQ takes back what is held for %.0f s (consumer_timeout_seconds): %s",
                  held, longest, task, share, limit, how);
+}
+
+mg_err mg_backend_check_hold(const mg_options *queue, uint32_t case_timeout_ms, int roles, int executors, mg_error *e) {
+  const char *backend = mg_options_text(queue, "backend", "memory");
+  if (strcmp(backend, "rabbitmq") == 0) return check_rabbitmq_hold(queue, case_timeout_ms, roles, executors, e);
+  return strcmp(backend, "sqs") == 0 ? check_sqs_hold(queue, case_timeout_ms, roles, e) : MG_OK;
 }

@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,11 +112,11 @@ static void times(doctor *d, const mg_plan *p, const mg_options *o) {
   else
     say(d, OK, "heartbeats", NULL, "a lost worker is noticed after %g s, leases last %g s and are extended while work goes on", timeout, lease);
   if (p == NULL || !p->is_plan) return;
-  double task = (double)p->case_timeout_ms / 1000 * (p->baseline != NULL ? 2 : 1);
-  double hold = strcmp(mg_options_text(o, "backend", "memory"), "sqs") == 0 ? (double)mg_options_int(o, "max_hold_seconds", 43200) : INFINITY;
-  if (task > hold)
-    say(d, FAIL, "case time", "a smaller limits.case_timeout_ms, or a larger max_hold_seconds (SQS allows 43200)",
-        "a case may take %g s, but a task may be held for %g s in all", task, hold);
+  int roles = p->baseline != NULL ? 2 : 1;
+  double task = (double)p->case_timeout_ms / 1000 * roles;
+  mg_error e = {0};
+  if (mg_backend_check_hold(o, p->case_timeout_ms, roles, 0, &e) != MG_OK)
+    say(d, FAIL, "case time", "what the message names: mguard run and mguard worker refuse to begin so", "%s", e.text);
   else if (task > lease)
     say(d, OK, "case time", NULL, "a case may take %g s, longer than a lease of %g s: leases are extended by the worker's heartbeat", task, lease);
 }

@@ -280,7 +280,10 @@ mg_err mg_http_start(mg_http **out, const mg_http_config *config, mg_error *e) {
   if (h != NULL && guarded) h->token = strdup(config->token);
   if (h != NULL && named) h->host = strdup(config->host);
   if (h == NULL || (guarded && h->token == NULL) || (named && h->host == NULL)) {
-    if (h != NULL) free(h->token);
+    if (h != NULL) {
+      free(h->token);
+      free(h->host);
+    }
     free(h);
     (void)close(fd);
     mg_http_tls_fini(&tls);

@@ -1,4 +1,5 @@
 -- `mguard worker`: limits of its own for plans that set none.
+local core = require "mguard.core"
 local servers = require "cli.servers"
 local support = require "cli.support"
 
@@ -14,7 +15,9 @@ return mg.plan {
   candidate = slow, cases = 2, goal = mg.goal.absolute(0.01), LIMITS
 }]]
 
-describe("mguard with RabbitMQ's consumer_timeout", function()
+describe("mguard with a broker that takes back what is held too long", function()
+  local RABBITMQ <const>, SQS <const> = [["rabbitmq","connection":{"port":1}]],
+    [["sqs","queue_url":"http://127.0.0.1:1/1/q","endpoint_url":"http://127.0.0.1:1","region":"us-east-1","aws_access_key_id":"a","aws_secret_access_key":"b"]]
   local dir
   setup(function()
     dir = support.folder()
@@ -22,21 +25,29 @@ describe("mguard with RabbitMQ's consumer_timeout", function()
   end)
   teardown(support.clean)
   -- Said before any broker is asked.
-  local function told(command, more)
-    local got = support.mguard(dir, ([[%s --backend rabbitmq --queue-config '{"backend":"rabbitmq","connection":{"port":1}%s}']])
-      :format(command, more))
-    if got.err:find("not have it", 1, true) or got.err:find("without librabbitmq", 1, true) then return nil end
+  local function says(command, queue, more, ...)
+    local got = support.mguard(dir, ([[%s --queue-config '{"backend":%s%s}']]):format(command, queue, more))
+    if got.err:find("does not have it", 1, true) or got.err:find("built without", 1, true) then pending(got.err) end
     assert.are.equal(4, got.code, got.err)
-    return got.err
+    for _, text in ipairs { ... } do assert.is_truthy(got.err:find(text, 1, true), got.err) end
   end
 
   it("refuses a worker whose last task would wait too long", function()
-    local text = told("worker --script plan.lua --executors 2", "")
-    if text then assert.is_truthy(text:find("may be held for 2005 s", 1, true) and text:find("set prefetch_count to 2", 1, true), text) end
+    says("worker --script plan.lua --executors 2", RABBITMQ, "", "may be held for 2005 s", "set prefetch_count to 2")
+    says("worker --script plan.lua --executors 2", SQS, [[,"max_hold_seconds":90]], "may be held for 400 s", "larger max_hold_seconds")
   end)
   it("refuses a run whose cases may take longer than that", function()
-    local text = told("run plan.lua", [[,"consumer_timeout_seconds":60]])
-    if text then assert.is_truthy(text:find("raise consumer_timeout on the broker", 1, true), text) end
+    says("run plan.lua", RABBITMQ, [[,"consumer_timeout_seconds":60]], "raise consumer_timeout on the broker")
+    says("run plan.lua", SQS, [[,"max_hold_seconds":90]], "may be held for 200 s", "a smaller limits.case_timeout_ms")
+  end)
+  it("is told so by the doctor", function()
+    for queue, key in pairs { [RABBITMQ] = "consumer_timeout_seconds", [SQS] = "max_hold_seconds" } do
+      local got = support.mguard(dir, ([[doctor plan.lua --json --queue-config '{"backend":%s,"%s":90}']]):format(queue, key))
+      local said
+      for _, finding in ipairs(core.json_decode(got.out).checks) do said = finding.check == "case time" and finding or said end
+      assert.are.equal("fail", said and said.level, got.out)
+      assert.is_truthy(said.text:find(key, 1, true), said.text)
+    end
   end)
 end)
 
