@@ -17,7 +17,8 @@ return mg.plan {
 
 describe("mguard with a broker that takes back what is held too long", function()
   local RABBITMQ <const>, SQS <const> = [["rabbitmq","connection":{"port":1}]],
-    [["sqs","queue_url":"http://127.0.0.1:1/1/q","endpoint_url":"http://127.0.0.1:1","region":"us-east-1","aws_access_key_id":"a","aws_secret_access_key":"b"]]
+    [["sqs","queue_url":"http://127.0.0.1:1/1/q","endpoint_url":"http://127.0.0.1:1","region":"us-east-1",]]
+      .. [["aws_access_key_id":"a","aws_secret_access_key":"b"]]
   local dir
   setup(function()
     dir = support.folder()
