@@ -84,17 +84,29 @@ static mg_err ask(mg_runner *r, int reference, mg_error *e) {
   return err;
 }
 
+enum { NUMBER_TEXT = 40 };
+
+/* The number or string on the stack as text. Not by Lua's own conversions: they take memory, and ask the script's __tostring, and what is raised here would
+ * end the process. 2.0 is 2. */
+static mg_slice text_of(lua_State *L, char number[NUMBER_TEXT]) {
+  mg_slice text = {(const uint8_t *)number, 0};
+  int whole;
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    text.data = (const uint8_t *)lua_tolstring(L, -1, &text.len);
+    return text;
+  }
+  lua_Integer n = lua_tointegerx(L, -1, &whole);
+  int len = whole ? snprintf(number, NUMBER_TEXT, LUA_INTEGER_FMT, n) : snprintf(number, NUMBER_TEXT, LUA_NUMBER_FMT, lua_tonumber(L, -1));
+  text.len = len > 0 ? (size_t)len : 0;
+  return text;
+}
+
 static uint64_t key_of(lua_State *L, uint64_t case_number) {
-  size_t len;
+  char number[NUMBER_TEXT];
   uint64_t low, high;
   if (lua_isnil(L, -1)) return mg_case_hash(UINT64_MAX, case_number); /* a cluster of its own */
-  int whole;
-  lua_Integer n = lua_tointegerx(L, -1, &whole);
-  if (whole && lua_type(L, -1) == LUA_TNUMBER) lua_pushinteger(L, n); /* 2.0 is 2 */
-  else lua_pushvalue(L, -1);
-  const char *text = luaL_tolstring(L, -1, &len);
-  mg_xxh3_128(text, len, &low, &high);
-  lua_pop(L, 2);
+  mg_slice text = text_of(L, number);
+  mg_xxh3_128(text.data, text.len, &low, &high);
   return low;
 }
 
@@ -112,6 +124,7 @@ mg_err mg_values_place(mg_runner *r, uint32_t index, uint64_t case_number, const
   mg_err err = MG_OK;
   uint64_t key = 0;
   mg_slice group = {NULL, 0};
+  char number[NUMBER_TEXT];
   mg_script_reseed(r->script, r->seed, case_number, MG_RANDOM_CHECKS + 0x8000);
   if (r->checks.cluster > 0) {
     *what = "cluster";
@@ -125,7 +138,7 @@ mg_err mg_values_place(mg_runner *r, uint32_t index, uint64_t case_number, const
     *what = "group";
     err = ask(r, r->checks.group, e);
     int type = err == MG_OK ? lua_type(L, -1) : LUA_TNIL;
-    if (type == LUA_TNUMBER || type == LUA_TSTRING) group.data = (const uint8_t *)lua_tolstring(L, -1, &group.len);
+    if (type == LUA_TNUMBER || type == LUA_TSTRING) group = text_of(L, number);
     if (err == MG_OK && type != LUA_TNIL && !is_group_name((const char *)group.data, group.len))
       err = mg_fail(e, MG_ARG, "it must return a name of 1 to %d bytes without control characters (nil: no group)", MG_GROUP_NAME);
   }

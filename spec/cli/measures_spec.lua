@@ -256,6 +256,25 @@ describe("measuring", function()
     assert.matches("only 8 clusters: intervals from fewer than 20 are rough", table.concat(few.report.reasons, "\n"), 1, true)
   end)
 
+  it("names clusters and groups without the script's __tostring, and 2.0 is 2", function()
+    support.write(dir, "named.lua", [[
+      local mg = require "mguard"
+      return mg.plan { checks = mg.checks { generate = function(g) return g:int(0, 9) end,
+          cluster = function(n) getmetatable("").__tostring = function() error "mine" end return "c" .. n % 3 end,
+          group = function(n) return n < 5 and 2.0 or n < 8 and 2 or n + 0.5 end,
+          properties = { mg.property { "same", check = function(out, n) return out == n end } } },
+        implementations = { v1 = function(n) return n end, v2 = function(n) return n end },
+        baseline = "v1", candidate = "v2", cases = 200, goal = mg.goal.noninferiority(0.2) }
+    ]])
+    local got, names = support.run(dir, "named.lua", "--quiet"), {}
+    assert.is_truthy(got.report, got.err)
+    assert.are.equal(200, got.report.pairs.both)
+    for _, group in ipairs(got.report.groups) do names[#names + 1] = group.name end
+    table.sort(names)
+    assert.are.same({ "2", "8.5", "9.5" }, names)
+    assert.are.equal(3, got.report.clusters.count)
+  end)
+
   for name, case in pairs {
     ["a cluster that is a table"] = { "cluster = function() return {} end,", "cluster of case %d+ raised: it must return a string or a number" },
     ["a cluster that raises"] = { "cluster = function() error 'no' end,", "cluster of case %d+ raised: .*no" },
